@@ -1,0 +1,121 @@
+"""Hand out the bytes of one version, checked against its record."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fileflow_async.clock import Clock
+from fileflow_async.digest import Digest
+from fileflow_async.errors import FormatError, TargetCorruptError, TargetNotFoundError, quoted
+from fileflow_async.manifest import SUFFIX, Manifest
+from fileflow_async.storage.protocol import Storage
+
+Used = TypeVar("Used")
+SECOND_LOOK = 2.0  # seconds: a record whose data is gone may be a clean-up seen half way
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One object of a version, and what it must be."""
+
+    key: str
+    size: int
+    sha256: str
+    etag: str | None
+
+    @classmethod
+    def of(cls, key: str, record: Manifest, part: str | None) -> "Piece":
+        """Return the object that is asked for.
+
+        Raises:
+            FormatError: The version is a folder and no part of it is asked for, or the reverse.
+        """
+        data = f"{key}/{record.data}"
+        if record.parts is None:
+            if part is not None:
+                raise FormatError(f"{record.data!r} is one file; it has no part {quoted(part)}")
+            return cls(data, record.size, record.sha256, record.etag)
+        found = next((each for each in record.parts if each.name == part), None)
+        if found is None:
+            names = ", ".join(repr(each.name) for each in record.parts[:5])
+            more = "" if len(record.parts) <= 5 else f" and {len(record.parts) - 5} more"
+            asked = "name one with part=" if part is None else f"it has no part {quoted(part)}"
+            raise FormatError(f"{record.data!r} is a folder of {names}{more}; {asked}")
+        return cls(f"{data}/{found.name}", found.size, found.sha256, None)
+
+    def check(self, size: int, sha256: str) -> None:
+        """Compare what was read with what was committed.
+
+        Raises:
+            TargetCorruptError: They differ.
+        """
+        name = self.key.rpartition("/")[2]
+        if size != self.size:
+            raise TargetCorruptError(f"{name!r} has {size} bytes; the manifest says {self.size}")
+        if sha256 != self.sha256:
+            raise TargetCorruptError(
+                f"{name!r} does not match its sha256 (read {sha256[:12]}…, manifest {self.sha256[:12]}…)"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How one version is read: what is lost or damaged is looked for once more.
+
+    Attributes:
+        find: Finds the object to read; called again for the second look.
+    """
+
+    storage: Storage
+    clock: Clock
+    find: Callable[[], Awaitable[Piece]]
+
+    async def whole(self) -> bytes:
+        """Return all the bytes, once they have passed every check."""
+        return await self._twice(self._read)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open the bytes as a stream that raises at its end when it was not what was committed."""
+        async with AsyncExitStack() as stack:
+            piece, pieces = await self._twice(lambda piece: self._open(stack, piece))
+            digest = await stack.enter_async_context(Digest())
+            yield _checked(piece, pieces, digest)
+
+    async def _twice(self, use: Callable[[Piece], Awaitable[Used]]) -> Used:
+        try:
+            return await use(await self.find())
+        except TargetCorruptError:
+            await self.clock.sleep(SECOND_LOOK)
+        return await use(await self.find())
+
+    async def _read(self, piece: Piece) -> bytes:
+        with _data_of_a_record(piece):
+            data = await self.storage.read(piece.key)
+        async with Digest() as digest:
+            await digest.update(data)
+            piece.check(digest.size, await digest.hexdigest())
+        return data
+
+    async def _open(self, stack: AsyncExitStack, piece: Piece) -> tuple[Piece, AsyncIterator[bytes]]:
+        with _data_of_a_record(piece):
+            stream = self.storage.stream(piece.key, etag=piece.etag)
+            return piece, await stack.enter_async_context(stream)
+
+
+@contextmanager
+def _data_of_a_record(piece: Piece) -> Iterator[None]:
+    """Say of data that is not there what that means: its record promises it."""
+    try:
+        yield
+    except TargetNotFoundError as error:
+        name = piece.key.rpartition("/")[2]
+        raise TargetCorruptError(f"'{name}{SUFFIX}' exists but its data {name!r} does not") from error
+
+
+async def _checked(piece: Piece, pieces: AsyncIterator[bytes], digest: Digest) -> AsyncIterator[bytes]:
+    async for data in pieces:
+        await digest.update(data)
+        yield data
+    piece.check(digest.size, await digest.hexdigest())

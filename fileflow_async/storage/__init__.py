@@ -1,0 +1,1 @@
+"""Bytes by key: what every backend promises, and the backends."""
