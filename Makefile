@@ -1,0 +1,33 @@
+# The words of README.md and .ci/run. Each makes .venv first; what they do is in the tools they name.
+in = .venv/bin/
+# Where a wrong branch loses somebody's data: every one of them is tested.
+package = fileflow_async
+every_branch = $(package)/codec.py,$(package)/manifest.py,$(package)/store.py,$(package)/status.py,$(package)/draft.py,$(package)/reading.py
+
+.PHONY: help demo test check docs clean
+help:  ## these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/stamp  ## commit a target, wait for it from another process, read it back
+	@$(in)python demo/handover.py $(ARGS)
+
+test: .venv/stamp  ## all tests, in random order, with their coverage
+	$(in)pytest --cov --cov-report=term $(ARGS)
+	$(in)coverage report --include='$(every_branch)' --fail-under=100
+
+check: .venv/stamp  ## format, lint, types, layers, wheel, docs
+	$(in)ruff format --check .
+	$(in)ruff check .
+	$(in)mypy
+	$(in)lint-imports --no-logo
+	$(in)python tools/check-wheel
+	@$(MAKE) --no-print-directory docs
+
+docs: .venv/stamp  ## the site, in docs/_build; a warning is an error
+	$(in)sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs docs/_build
+
+clean:  ## forget what was built, .venv too
+	rm -rf .venv .coverage* .hypothesis .*_cache dist docs/_build
+
+.venv/stamp: constraints.txt pyproject.toml tools/bootstrap
+	@tools/bootstrap
