@@ -1,0 +1,102 @@
+"""Find the versions that a task of Airflow depends on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+from airflow.sdk import BaseOperator, Context
+
+from fileflow_async.dependency import Dependency
+from fileflow_async.errors import ConfigError, DependencyError
+from fileflow_async.places import Places
+from fileflow_async.store import TargetStore
+from fileflow_async.target import Reference, Slot, Target
+
+XCOM_KEY = "fileflow"
+
+
+def places_of(operator: BaseOperator, dependencies: Mapping[str, Dependency], context: Context) -> Places:
+    """Return where the data of dependencies is in this run."""
+    return Places.of(
+        {name: _rendered(operator, dependency, context) for name, dependency in dependencies.items()},
+        dag_id=context["ti"].dag_id,
+        slot=Slot.of(context),
+        count=partial(_count_instances, context),
+    )
+
+
+def handed_over(places: Places, context: Context) -> Mapping[str, Reference]:
+    """Return the versions that tasks of this run told of by XCom, by the keys of their targets."""
+    ti, slot = context["ti"], Slot.of(context)
+    found: dict[str, Reference] = {}
+    for target in {target.key: target for targets in places.by_name.values() for target in targets}.values():
+        if target.dag_id == ti.dag_id and target.slot == slot:
+            told = ti.xcom_pull(task_ids=target.task_id, key=XCOM_KEY, map_indexes=target.map_index)
+            if isinstance(told, Mapping) and target.name in told:
+                found[target.key] = Reference.from_payload(told[target.name])
+    return found
+
+
+async def find_inputs(
+    store: TargetStore, places: Places, known: Mapping[str, Reference]
+) -> Mapping[str, Sequence[Reference]]:
+    """Return the version of each dependency: the one this run was told of, else the newest.
+
+    Raises:
+        TargetNotFoundError: Nothing is committed at one of them.
+    """
+    return {
+        name: [known.get(target.key) or await _newest(store, target) for target in targets]
+        for name, targets in places.by_name.items()
+    }
+
+
+async def _newest(store: TargetStore, target: Target) -> Reference:
+    status = await store.version(target)
+    return cast(Reference, status.reference)  # what version() returns has one
+
+
+def _count_instances(context: Context, dependency: Dependency, slot: Slot) -> int:
+    """Return how many instances a mapped task has; 0 while it is not expanded.
+
+    Raises:
+        DependencyError: Airflow can only be asked by a logical date, and the slot has none.
+    """
+    ti = context["ti"]
+    dag_id = dependency.dag_id or ti.dag_id
+    which: dict[str, Any] = {"dag_id": dag_id, "task_ids": [dependency.task_id]}
+    if slot == Slot.of(context) and dag_id == ti.dag_id:
+        which["run_ids"] = [ti.run_id]
+    elif slot.logical_date is not None:
+        which["logical_dates"] = [slot.logical_date]
+    else:
+        raise DependencyError(
+            f"map_index='all' cannot be told for {dag_id}.{dependency.task_id} in the slot {slot}",
+            hint="Name the instances with map_index=range(...).",
+        )
+    # Before a task is expanded it has one instance, without a number; Airflow's client cannot ask for that one.
+    is_expanded = ti.get_ti_count(**which, map_index=0) > 0
+    return int(ti.get_ti_count(**which)) if is_expanded else 0
+
+
+def _rendered(operator: BaseOperator, dependency: Dependency, context: Context) -> Dependency:
+    """Return a dependency with its templates filled in.
+
+    Raises:
+        ConfigError: One of them is empty then.
+    """
+    texts = {name: getattr(dependency, name) for name in ("task_id", "dag_id", "slot")}
+    filled = {
+        name: operator.render_template(text, context) for name, text in texts.items() if _has_template(text)
+    }
+    for name, value in filled.items():
+        if not value or value == "None":
+            raise ConfigError(f"target template {texts[name]!r} rendered to an empty name")
+    return replace(dependency, **filled) if filled else dependency
+
+
+def _has_template(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_has_template(each) for each in value)
+    return isinstance(value, str) and ("{{" in value or "{%" in value)

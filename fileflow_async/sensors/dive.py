@@ -1,0 +1,194 @@
+"""Wait for the data of other tasks, then work on it."""
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from airflow.sdk import Context
+
+from fileflow_async.config import Settings
+from fileflow_async.dependency import Dependency
+from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
+from fileflow_async.operators.dive import DiveOperator, result_of
+from fileflow_async.operators.logic import Logic, tell
+from fileflow_async.places import Places
+from fileflow_async.sensors.waiting import WaitingSensor
+from fileflow_async.status import State, Status, unreadable
+from fileflow_async.target import Reference
+from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
+from fileflow_async.triggers.file_target import FileTargetTrigger
+from fileflow_async.waiting import Criteria, Outcome, Policy, Wait, WaitEvent, When
+
+_UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
+
+
+class DiveSensorAsync(DiveOperator, WaitingSensor):
+    """Waits without a worker slot until the data of other tasks is committed, then works on it.
+
+    Its result are the references of what it found, by the names of the dependencies; with a `python_object`,
+    that of what this commits, as of a `DivePythonOperator`.
+
+    Args:
+        python_object: A `TaskRunner` or `AsyncTaskRunner` class whose logic runs once the data is there.
+        python_method: The method that is the logic, sync or async.
+        op_args: Positional arguments of the method; templated.
+        op_kwargs: Arguments of the method by name; templated.
+        when: Ready when `"all"` targets are, when `"any"` is, or when so many are.
+        on_empty: What a target does that is complete but empty: `"accept"`, `"fail"`, `"skip"` or `"wait"`.
+        on_corrupt: What a damaged target does: `"fail"`, `"skip"` or `"wait"`.
+        on_abandoned: What a target does whose producer has been silent for a day: `"wait"`, `"fail"` or
+            `"skip"`.
+        kwargs: As for `DiveOperator` and `WaitingSensor`.
+    """
+
+    template_fields: Sequence[str] = ("op_args", "op_kwargs")
+    ui_color = "#d8ecf3"
+
+    def __init__(
+        self,
+        *,
+        python_object: type[TaskRunner] | type[AsyncTaskRunner] | None = None,
+        python_method: str = "run",
+        op_args: Sequence[Any] = (),
+        op_kwargs: Mapping[str, Any] | None = None,
+        when: When = "all",
+        on_empty: Policy = "accept",
+        on_corrupt: Policy = "fail",
+        on_abandoned: Policy = "wait",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.python_object = python_object
+        self.python_method = python_method
+        self.op_args = op_args
+        self.op_kwargs = op_kwargs or {}
+        self.criteria = Criteria(
+            when=when, on_empty=on_empty, on_corrupt=on_corrupt, on_abandoned=on_abandoned
+        )
+        self._check()
+
+    def look(self, context: Context) -> WaitEvent | None:
+        """Look at every target once."""
+        places = self.places(context)
+        statuses = self.engine.run(self._statuses(places.keys))
+        self.is_in_doubt = any(_is_doubtful(status) for status in statuses.values())
+        if self.is_in_doubt:
+            return None
+        return Wait(targets=places.keys, criteria=self._criteria(context, places)).decide(statuses, now=0.0)
+
+    def trigger(self, context: Context, *, deadline: float, not_before: float | None) -> FileTargetTrigger:
+        """Return the trigger that waits."""
+        places, settings = self.places(context), self._settings()
+        criteria = self._criteria(context, places)
+        return FileTargetTrigger(
+            root=settings.root,
+            conn_id=settings.conn_id,
+            targets=list(places.keys),
+            when=criteria.when,
+            newer_than=criteria.newer_than,
+            on_empty=criteria.on_empty,
+            on_corrupt=criteria.on_corrupt,
+            on_abandoned=criteria.on_abandoned,
+            poke_interval=self.poke_interval,
+            backoff=self.exponential_backoff,
+            max_wait=None if self.max_wait is None else self.max_wait.total_seconds(),
+            deadline=deadline,
+            not_before=not_before,
+        )
+
+    def is_all_known(self, context: Context, event: WaitEvent) -> bool:
+        """Tell whether the wait was for all: how many mapped targets there are shows once the first is there.
+
+        Raises:
+            DependencyError: It cannot be told although the first is there.
+        """
+        places = self.places(context)
+        for name, dependency in places.unknown.items():
+            raise DependencyError(
+                f"how many instances {dependency.task_id!r} has, for the dependency {name!r}, cannot be told",
+                hint="Its run is no longer known to Airflow; name the instances with map_index=range(...).",
+            )
+        return len(places.keys) == event.ready_count + event.missing_count
+
+    def arrived(self, context: Context, event: WaitEvent) -> Any:
+        """Run the task's logic on what was found; without one return the references."""
+        self.log.info("%s", event.describe())
+        inputs = self.places(context).sort(event.ready)
+        if self.python_object is None:
+            return {name: _payload(references) for name, references in inputs.items()}
+        logic = Logic(self.python_object, self.python_method, self.op_args, self.op_kwargs)
+        with self.dive(context, runner=self.python_object(context), inputs=inputs) as runner:
+            logic.call(runner, self.engine)
+        return result_of(runner)
+
+    def missed(self, context: Context, event: WaitEvent) -> None:
+        """Tell the task's logic what was missing when the time was over."""
+        if self.python_object is not None:
+            tell(self.python_object(context), self.engine, "on_timeout", event.missing)
+
+    def policy_of(self, outcome: Outcome) -> str:
+        """Return what an outcome does: `fail` or `skip`."""
+        policies = {
+            Outcome.EMPTY: self.criteria.on_empty,
+            Outcome.CORRUPT: self.criteria.on_corrupt,
+            Outcome.ABANDONED: self.criteria.on_abandoned,
+        }
+        return policies.get(outcome, "fail")
+
+    def _check(self) -> None:
+        """Refuse what can be seen to be wrong when the DAG is parsed."""
+        if not self.data_dependencies:
+            raise ConfigError(f"the sensor {self.task_id!r} has no data_dependencies to wait for")
+        if self.python_object is not None:
+            Logic(self.python_object, self.python_method).check()
+        counts = [dependency.count for dependency in self.data_dependencies.values()]
+        self.criteria.check(_UNKNOWN if None in counts else sum(filter(None, counts)))
+
+    def _settings(self) -> Settings:
+        settings = Settings.load(root=self.fileflow_root)
+        if self.fileflow_root is None and self.fileflow_conn_id is None:
+            return settings
+        return replace(settings, conn_id=self.fileflow_conn_id)  # the configured one belongs to its own root
+
+    async def _statuses(self, keys: Collection[str]) -> Mapping[str, Status]:
+        try:
+            async with self.open_store() as store:
+                answers = await store.states(keys)
+        except FileflowError as error:  # it cannot be opened: what that means is for the wait to find out
+            answers = dict.fromkeys(keys, error)
+        return {
+            key: unreadable(key, answer) if isinstance(answer, FileflowError) else answer
+            for key, answer in answers.items()
+        }
+
+    def _criteria(self, context: Context, places: Places) -> Criteria:
+        """Return what ends the wait in this run, with the moments from which on commits count."""
+        limits = {
+            key: moment.timestamp()
+            for name, dependency in self.data_dependencies.items()
+            if (moment := _since(dependency, context)) is not None
+            for key in (target.key for target in places.by_name[name])
+        }
+        criteria = replace(self.criteria, newer_than=limits or None)
+        criteria.check(len(places.keys))
+        return criteria
+
+
+def _since(dependency: Dependency, context: Context) -> datetime | None:
+    if dependency.newer_than == "run":
+        return context["dag_run"].start_date
+    return dependency.newer_than
+
+
+def _is_doubtful(status: Status) -> bool:
+    """Whether several looks are needed: damage may be a clean-up seen half way, a refusal may pass."""
+    refused = status.state is State.UNREADABLE and not isinstance(status.error, StorageUnavailableError)
+    return refused or status.state is State.CORRUPT
+
+
+def _payload(references: Sequence[Reference]) -> Any:
+    """Return the references of a dependency for XCom: one as it is, several as a list."""
+    payloads = [reference.to_payload() for reference in references]
+    return payloads[0] if len(payloads) == 1 else payloads

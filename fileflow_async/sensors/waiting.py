@@ -1,0 +1,239 @@
+"""Airflow's contract of a sensor, kept alike whether it is deferred, rescheduled or holds a slot."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn, Protocol, cast
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
+from airflow.triggers.base import BaseTrigger
+
+from fileflow_async.clock import Clock, SystemClock
+from fileflow_async.config import Settings, check_poke_interval, check_seconds
+from fileflow_async.errors import (
+    FileflowError,
+    TargetAccessError,
+    TargetCorruptError,
+    TargetEmptyError,
+    TargetNotFoundError,
+    TargetTimeoutError,
+)
+from fileflow_async.operators.engine import EngineOperator
+from fileflow_async.target import Target
+from fileflow_async.waiting import Missing, Outcome, WaitEvent
+
+_DOUBT = 75.0  # seconds in which a doubt is settled: a refusal is believed after 60
+# Airflow fails a task that runs again before its scheduler has seen its worker exit: one of two after 2 s.
+_LEAST_PAUSE = 5.0
+_BACKSTOP = 30.0  # seconds after our own deadline at which Airflow's may end a wait: if the trigger cannot
+
+
+class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
+    """The deadline came before what was waited for; Airflow does not retry it."""
+
+
+class WaitingSensor(EngineOperator, BaseSensorOperator):
+    """A sensor that looks before it waits, and waits without a worker slot unless it is told to hold one.
+
+    Args:
+        deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
+        poke_interval: How often to look at least, in seconds or as a timedelta; by default `[fileflow]
+            poke_interval`.
+        timeout: How long to wait in all, in seconds or as a timedelta, however often the wait is deferred; by
+            default Airflow's `[sensors] default_timeout`.
+        kwargs: As for any sensor. `soft_fail` skips when the time is over, and only then; `never_fail` skips
+            whatever happens.
+    """
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = True,
+        poke_interval: timedelta | float | None = None,
+        timeout: timedelta | float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        interval = Settings.load().poke_interval if poke_interval is None else poke_interval
+        check_poke_interval(interval)
+        if timeout is not None:
+            check_seconds(timeout)
+        super().__init__(poke_interval=interval, timeout=timeout, **kwargs)
+        self.deferrable = deferrable
+        self.is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal
+
+    @abstractmethod
+    def look(self, context: Context) -> WaitEvent | None:
+        """Look once, and return how the wait ends; None when it goes on."""
+
+    @abstractmethod
+    def trigger(self, context: Context, *, deadline: float, not_before: float | None) -> "WaitTrigger":
+        """Return the trigger that waits."""
+
+    @abstractmethod
+    def arrived(self, context: Context, event: WaitEvent) -> Any:
+        """Do what is to be done once all is there; its result is the task's."""
+
+    @abstractmethod
+    def policy_of(self, outcome: Outcome) -> str:
+        """Return what an outcome does: `fail` or `skip`."""
+
+    def missed(self, context: Context, event: WaitEvent) -> None:
+        """Do what is to be done when the time is over."""
+
+    def execute(self, context: Context) -> Any:
+        """Look, and go on when all is there; otherwise wait."""
+        with self._verdict(), self.running():
+            return self._proceed(context)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """Go on with what the trigger found, once a look of our own has shown the same.
+
+        Args:
+            context: Airflow's.
+            event: The trigger's event; anything else is an error.
+        """
+        with self._verdict(), self.running():
+            ended = WaitEvent.from_payload(event)
+            self.log.info("The wait ended: %s. %s", ended.outcome, ended.describe())
+            if ended.outcome is not Outcome.READY:
+                self._refuse(context, ended)
+            return self._proceed(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after the wait; unlike Airflow's sensors skip by `soft_fail` only when the time is over."""
+        with self._verdict():
+            try:
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except TaskDeferralTimeout as error:
+                message = (
+                    f"waited {self.timeout:.0f} s; the trigger did not say for what (was a triggerer alive?)"
+                )
+                raise WaitTimeoutError(message) from error
+
+    def _proceed(self, context: Context) -> Any:
+        while True:
+            event = self.look(context)
+            if event is None:
+                event = self._wait(context)
+            if event.outcome is not Outcome.READY:
+                self._refuse(context, event)
+            elif self.is_all_known(context, event):
+                return self.arrived(context, event)
+
+    def is_all_known(self, context: Context, event: WaitEvent) -> bool:
+        """Tell whether what is ready is all there is to wait for; if not, `look` knows more now."""
+        return True
+
+    def _wait(self, context: Context) -> WaitEvent:
+        """Wait in the way that is asked for: two of the three leave the worker by an exception."""
+        began = self._began(context)
+        deadline = began + self.timeout
+        now = time.time()
+        if self.deferrable and now < deadline:
+            not_before = now + Settings.load().min_defer_seconds
+            self.defer(
+                trigger=cast(BaseTrigger, self.trigger(context, deadline=deadline, not_before=not_before)),
+                method_name="execute_complete",
+                timeout=timedelta(seconds=deadline - now + _BACKSTOP),
+            )
+        if self.reschedule and now < deadline:
+            if self.is_in_doubt:
+                event = self._hold(context, min(deadline, now + _DOUBT))
+                if event.outcome is not Outcome.TIMEOUT:
+                    return event
+            raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=self._pause(began, now)))
+        return self._hold(context, deadline)
+
+    def _hold(self, context: Context, deadline: float) -> WaitEvent:
+        """Wait in this worker."""
+        trigger = self.trigger(context, deadline=deadline, not_before=None)
+        return self.engine.run(trigger.wait(SystemClock()))
+
+    def _pause(self, began: float, now: float) -> float:
+        started = datetime.fromtimestamp(began, UTC)
+        pause = self._get_next_poke_interval(
+            started, lambda: now - began, 1
+        )  # it works out how often it poked
+        return max(pause, _LEAST_PAUSE)  # ADR 0008
+
+    def _began(self, context: Context) -> float:
+        """Return when this try began to wait: Airflow keeps that over deferrals and reschedules."""
+        ti = context["ti"]
+        began = ti.get_first_reschedule_date(context) if self.reschedule else None
+        began = began or getattr(ti, "start_date", None) or datetime.now(UTC)
+        return began.timestamp()
+
+    def _refuse(self, context: Context, event: WaitEvent) -> NoReturn:
+        """Raise what an outcome other than READY means."""
+        first = (
+            event.missing[0]
+            if event.missing
+            else Missing(target="?", state="UNREADABLE", why="no reason given")
+        )
+        if event.outcome is Outcome.TIMEOUT:
+            self.missed(context, event)
+            raise WaitTimeoutError(self._timed_out(event, first))
+        message = f"{self._called(first.target)}: {first.why}"
+        if event.outcome is Outcome.EMPTY:
+            message = f"{self._called(first.target)} is complete but empty"
+        if self.policy_of(event.outcome) == "skip":
+            raise AirflowSkipException(message)
+        raise _ERRORS[event.outcome](message)
+
+    def _timed_out(self, event: WaitEvent, first: Missing) -> str:
+        if event.missing_count == 1 and event.ready_count == 0:
+            last = f"last state {first.state} ({first.why})"
+            return f"waited {self.timeout:.0f} s for {self._called(first.target)}; {last}"
+        return f"waited {self.timeout:.0f} s: {event.describe()}"
+
+    def _called(self, target: str) -> str:
+        """Return how people call a target, as far as its name tells."""
+        try:
+            return str(Target.parse(target))
+        except FileflowError:
+            return target
+
+    @contextmanager
+    def _verdict(self) -> Iterator[None]:
+        """Turn an ending into the one that `soft_fail` and `never_fail` ask for."""
+        try:
+            yield
+        except (AirflowSkipException, AirflowRescheduleException):
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(
+                    f"skipped, as it is to be when the time is over: {error}"
+                ) from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"skipped, as it never is to fail: {error}") from error
+            raise
+
+
+class WaitTrigger(Protocol):
+    """A trigger whose wait can also be awaited without a triggerer."""
+
+    async def wait(self, clock: Clock) -> WaitEvent:
+        """Return how the wait ends."""
+        ...
+
+
+_ERRORS: Mapping[Outcome, type[Exception]] = {
+    Outcome.EMPTY: TargetEmptyError,
+    Outcome.CORRUPT: TargetCorruptError,
+    Outcome.ABANDONED: TargetNotFoundError,
+    Outcome.FAILED: AirflowFailException,  # trying again is in vain until the producer was cleared
+    Outcome.UNREADABLE: TargetAccessError,
+}

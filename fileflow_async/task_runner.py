@@ -1,0 +1,238 @@
+"""The logic of a task: it reads what others committed, and what it writes is committed after it."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import IO, Any, TypeVar, Unpack
+
+from fileflow_async.draft import FileDraft
+from fileflow_async.engine import Engine
+from fileflow_async.errors import ConfigError
+from fileflow_async.storage.protocol import PIECE
+from fileflow_async.store import ContentOptions
+from fileflow_async.work import OUTPUT, Work
+
+Result = TypeVar("Result")
+
+
+class AsyncTaskRunner:
+    """The base class of a task's logic that is a coroutine: write `async def run(self)`.
+
+    What is written is published when the method returns, all outputs at once, and not at all when it raises.
+    A class may define callbacks, sync or async: `on_ready(references)` before the logic,
+    `on_commit(reference)` after each commit, `on_failure(error)` and `on_timeout(missing)`.
+
+    Args:
+        context: Airflow's; it is not changed.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self.context = context
+        self._work: Work | None = None
+
+    def attach(self, work: Work, engine: Engine) -> None:
+        """Give the runner its inputs and outputs; the operator or sensor that runs it does."""
+        self._work = work
+
+    @property
+    def work(self) -> Work:
+        """The inputs and outputs of the try that runs.
+
+        Raises:
+            ConfigError: None runs.
+        """
+        if self._work is None:
+            name = type(self).__name__
+            raise ConfigError(f"{name} has no inputs and outputs: it was not made by an operator or a sensor")
+        return self._work
+
+    async def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work; write this method, or another that the task names as its `python_method`."""
+        raise NotImplementedError(f"{type(self).__name__} has no run()")
+
+    async def get_input_filename(self, data_dependency: str, dag_id: str | None = None) -> str:
+        """Return the URI of the data of an input."""
+        reference = await self.work.find(data_dependency, dag_id)
+        return self.work.store.storage.uri(f"{reference.target}/{reference.data}")
+
+    async def get_output_filename(self) -> str:
+        """Return the URI of the output's folder, and that of its data once it is committed."""
+        return self.work.output_uri()
+
+    async def get_upstream_stream(self, data_dependency_key: str, dag_id: str | None = None) -> IO[bytes]:
+        """Return an input as a file that can be sought in, at its start."""
+        return io.BytesIO(await self.work.read(data_dependency_key, dag_id=dag_id))
+
+    async def read(self, key: str) -> bytes:
+        """Return the verified bytes of an input."""
+        return await self.work.read(key)
+
+    async def read_upstream_file(
+        self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
+    ) -> str:
+        """Return the text of an input."""
+        return (await self.work.read(data_dependency_key, dag_id=dag_id)).decode(encoding)
+
+    async def read_upstream_json(
+        self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
+    ) -> Any:
+        """Return the value of an input that is JSON."""
+        return json.loads(await self.read_upstream_file(data_dependency_key, dag_id, encoding))
+
+    def open_input(self, key: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open an input for reading it in pieces, in bounded memory."""
+        return self.work.open_input(key)
+
+    def open_output(
+        self, name: str = OUTPUT, **options: Unpack[ContentOptions]
+    ) -> AbstractAsyncContextManager[FileDraft]:
+        """Open an output for writing it in pieces, in bounded memory."""
+        return self.work.open_output(name, **options)
+
+    async def write_file(self, data: str | bytes, content_type: str = "text/plain") -> None:
+        """Write text or bytes as the output."""
+        form = "text" if isinstance(data, str) else "bytes"
+        async with self.open_output(format=form, content_type=content_type, encoding="utf-8") as out:
+            await out.write(data)
+
+    async def write_from_stream(self, stream: IO[Any], content_type: str = "text/plain") -> None:
+        """Write what a file holds, from where it stands, as the output, in bounded memory."""
+        async with self.open_output(format="bytes", content_type=content_type, encoding="utf-8") as out:
+            while piece := stream.read(PIECE):
+                await out.write(piece)
+
+    async def write_json(self, data: Any) -> None:
+        """Write a value as the output, in JSON."""
+        async with self.open_output(format="json", encoding="utf-8") as out:
+            await out.write(json.dumps(data))
+
+    async def write_timestamp_file(self) -> None:
+        """Write as the output when it ran: `{"RUN": …}`, in UTC."""
+        await self.write_json({"RUN": datetime.now(UTC).isoformat()})
+
+
+class TaskRunner:
+    """The base class of a task's logic: write `def run(self)`.
+
+    It has the same methods as `AsyncTaskRunner`, which do their work on the event loop that the task owns:
+    the next call goes on with the connections of the one before.
+
+    Args:
+        context: Airflow's; it is not changed.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self.context = context
+        self._twin = AsyncTaskRunner(context)
+        self._engine: Engine | None = None
+
+    def attach(self, work: Work, engine: Engine) -> None:
+        """Give the runner its inputs and outputs; the operator or sensor that runs it does."""
+        self._twin.attach(work, engine)
+        self._engine = engine
+
+    @property
+    def work(self) -> Work:
+        """The inputs and outputs of the try that runs.
+
+        Raises:
+            ConfigError: None runs.
+        """
+        return self._twin.work
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work; write this method, or another that the task names as its `python_method`."""
+        raise NotImplementedError(f"{type(self).__name__} has no run()")
+
+    def get_input_filename(self, data_dependency: str, dag_id: str | None = None) -> str:
+        """Return the URI of the data of an input."""
+        return self._do(self._twin.get_input_filename, data_dependency, dag_id)
+
+    def get_output_filename(self) -> str:
+        """Return the URI of the output's folder, and that of its data once it is committed."""
+        return self._do(self._twin.get_output_filename)
+
+    def get_upstream_stream(self, data_dependency_key: str, dag_id: str | None = None) -> IO[bytes]:
+        """Return an input as a file that can be sought in, at its start."""
+        return self._do(self._twin.get_upstream_stream, data_dependency_key, dag_id)
+
+    def read(self, key: str) -> bytes:
+        """Return the verified bytes of an input."""
+        return self._do(self._twin.read, key)
+
+    def read_upstream_file(
+        self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
+    ) -> str:
+        """Return the text of an input."""
+        return self._do(self._twin.read_upstream_file, data_dependency_key, dag_id, encoding)
+
+    def read_upstream_json(
+        self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
+    ) -> Any:
+        """Return the value of an input that is JSON."""
+        return self._do(self._twin.read_upstream_json, data_dependency_key, dag_id, encoding)
+
+    @contextmanager
+    def open_input(self, key: str) -> Iterator[Iterator[bytes]]:
+        """Open an input for reading it in pieces, in bounded memory."""
+        with self._running.opened(self._twin.open_input(key)) as pieces:
+            yield self._pieces(pieces)
+
+    @contextmanager
+    def open_output(self, name: str = OUTPUT, **options: Unpack[ContentOptions]) -> Iterator["Output"]:
+        """Open an output for writing it in pieces, in bounded memory."""
+        with self._running.opened(self._twin.open_output(name, **options)) as draft:
+            yield Output(draft, self._running)
+
+    def write_file(self, data: str | bytes, content_type: str = "text/plain") -> None:
+        """Write text or bytes as the output."""
+        self._do(self._twin.write_file, data, content_type)
+
+    def write_from_stream(self, stream: IO[Any], content_type: str = "text/plain") -> None:
+        """Write what a file holds, from where it stands, as the output, in bounded memory."""
+        self._do(self._twin.write_from_stream, stream, content_type)
+
+    def write_json(self, data: Any) -> None:
+        """Write a value as the output, in JSON."""
+        self._do(self._twin.write_json, data)
+
+    def write_timestamp_file(self) -> None:
+        """Write as the output when it ran: `{"RUN": …}`, in UTC."""
+        self._do(self._twin.write_timestamp_file)
+
+    @property
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise ConfigError(
+                f"{type(self).__name__} has no inputs and outputs: it was not made by an operator or a sensor"
+            )
+        return self._engine
+
+    def _do(self, method: Callable[..., Coroutine[Any, Any, Result]], *args: Any, **kwargs: Any) -> Result:
+        return self._running.run(method(*args, **kwargs))
+
+    def _pieces(self, pieces: AsyncIterator[bytes]) -> Iterator[bytes]:
+        while (piece := self._running.run(_next(pieces))) is not None:
+            yield piece
+
+
+class Output:
+    """An output while sync code writes it.
+
+    Attributes:
+        draft: Where `rows`, `columns`, `stats` and `checks` may be set.
+    """
+
+    def __init__(self, draft: FileDraft, engine: Engine) -> None:
+        self.draft = draft
+        self._engine = engine
+
+    def write(self, data: bytes | bytearray | memoryview | str) -> None:
+        """Take more data, any number of times, in bounded memory."""
+        self._engine.run(self.draft.write(data))
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(pieces, None)

@@ -1,0 +1,178 @@
+"""What one try of a task reads and writes."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self, Unpack, cast
+
+from fileflow_async.dependency import Dependency, undeclared
+from fileflow_async.draft import FileDraft
+from fileflow_async.errors import DependencyError, TargetWriteError
+from fileflow_async.gates import Gate, pass_through
+from fileflow_async.manifest import Input, Producer
+from fileflow_async.store import ContentOptions, TargetStore
+from fileflow_async.target import Reference, Slot, Target
+
+OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a try of a task is to read, and where it is to write."""
+
+    dag_id: str
+    task_id: str
+    slot: Slot
+    map_index: int = -1
+    dependencies: Mapping[str, Dependency] = field(default_factory=dict)
+    inputs: Mapping[str, Sequence[Reference]] = field(default_factory=dict)
+    producer: Producer = field(default_factory=Producer)
+    interval: tuple[str, str] | None = None
+
+    def target(self, name: str = OUTPUT) -> Target:
+        """Return the place of one of its outputs."""
+        return Target(
+            dag_id=self.dag_id, task_id=self.task_id, slot=self.slot, map_index=self.map_index, name=name
+        )
+
+
+class Work:
+    """The inputs and the outputs of one try, all published at its end or none; an async context manager.
+
+    Args:
+        store: Where; whoever opened it closes it.
+        assignment: What.
+        gates: What each output must satisfy, by its name.
+    """
+
+    def __init__(
+        self, store: TargetStore, assignment: Assignment, *, gates: Mapping[str, Sequence[Gate]] | None = None
+    ) -> None:
+        self.store = store
+        self.assignment = assignment
+        self.gates = gates or {}
+        self.published: dict[str, Reference] = {}
+        self._drafts: dict[str, FileDraft] = {}
+        self._open: set[str] = set()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, traceback)
+
+    def references(self, key: str) -> Sequence[Reference]:
+        """Return the versions that a dependency stands for.
+
+        Raises:
+            DependencyError: It is not declared.
+        """
+        if key not in self.assignment.inputs:
+            raise undeclared(key, list(self.assignment.inputs))
+        return self.assignment.inputs[key]
+
+    def reference(self, key: str) -> Reference:
+        """Return the one version that a dependency stands for.
+
+        Raises:
+            DependencyError: It is not declared, or stands for none or several.
+        """
+        found = self.references(key)
+        if len(found) != 1:
+            raise DependencyError(
+                f"the dependency {key!r} stands for {len(found)} targets; read them one by one"
+            )
+        return found[0]
+
+    async def find(self, key: str, dag_id: str | None = None) -> Reference:
+        """Return the version to read: the one found for this try, or the newest that another DAG has.
+
+        Raises:
+            DependencyError: It is not declared, or stands for none or several.
+            TargetNotFoundError: The other DAG has committed nothing there.
+        """
+        if dag_id is None:
+            return self.reference(key)
+        if key not in self.assignment.dependencies:
+            raise undeclared(key, list(self.assignment.dependencies))
+        elsewhere = replace(self.assignment.dependencies[key], dag_id=dag_id)
+        targets = elsewhere.targets(dag_id=dag_id, slot=self.assignment.slot)
+        if len(targets) != 1:
+            raise DependencyError(
+                f"the dependency {key!r} stands for {len(targets)} targets; read them one by one"
+            )
+        status = await self.store.version(targets[0])
+        return cast(Reference, status.reference)  # what version() returns has one
+
+    async def read(self, key: str | Reference, *, dag_id: str | None = None) -> bytes:
+        """Return the verified bytes of an input."""
+        return await self.store.read(key if isinstance(key, Reference) else await self.find(key, dag_id))
+
+    @asynccontextmanager
+    async def open_input(
+        self, key: str | Reference, *, dag_id: str | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open an input for reading it in pieces, in bounded memory."""
+        reference = key if isinstance(key, Reference) else await self.find(key, dag_id)
+        async with self.store.open(reference) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_output(
+        self, name: str = OUTPUT, **options: Unpack[ContentOptions]
+    ) -> AsyncIterator[FileDraft]:
+        """Open an output for writing it in pieces; it is published with all others at the end of the try.
+
+        Raises:
+            TargetWriteError: It was written before, or cannot be.
+        """
+        if name in self._drafts:
+            raise TargetWriteError(f"the output {name!r} was written already")
+        self._open.add(name)
+        draft = await self._stack.enter_async_context(
+            self.store.begin(
+                self.assignment.target(name),
+                producer=self.assignment.producer,
+                interval=self.assignment.interval,
+                inputs=self._lineage(),
+                **options,
+            )
+        )
+        self._drafts[name] = draft
+        yield draft
+        await draft.finish()
+        self._open.discard(name)
+
+    def output_uri(self, name: str = OUTPUT) -> str:
+        """Return the URI of an output's folder, and that of its data once it is committed."""
+        reference = self.published.get(name)
+        key = self.assignment.target(name).key
+        return self.store.storage.uri(key if reference is None else f"{key}/{reference.data}")
+
+    async def publish(self) -> Mapping[str, Reference]:
+        """Commit all outputs: all their data is whole before the first becomes a value.
+
+        Raises:
+            TargetWriteError: One was opened and not finished; none is published.
+            GateError: A gate refused one; none is published.
+            TargetSupersededError: A newer attempt at one is committed; none is published.
+        """
+        if self._open:
+            names = ", ".join(repr(name) for name in sorted(self._open))
+            raise TargetWriteError(f"the output {names} was opened but not finished; nothing was published")
+        for name, draft in self._drafts.items():
+            await pass_through(draft, self.gates.get(name, ()))
+        committed = await self.store.commit_all(list(self._drafts.values()))
+        self.published = dict(zip(self._drafts, committed, strict=True))
+        return self.published
+
+    def _lineage(self) -> Sequence[Input]:
+        return [
+            Input(target=reference.target, data=reference.data, sha256=reference.sha256)
+            for references in self.assignment.inputs.values()
+            for reference in references
+        ]

@@ -1,0 +1,310 @@
+"""Operators that read what other tasks committed and commit what they make."""
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.python import PythonOperator
+from airflow.sdk import DAG, BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
+
+from fileflow_async import (
+    AsyncTaskRunner,
+    Dependency,
+    DiveOperator,
+    DivePythonOperator,
+    Reference,
+    State,
+    Status,
+    TaskRunner,
+    open_store,
+)
+from fileflow_async.errors import ConfigError, DependencyError, TargetNotFoundError
+from fileflow_async.target import Target
+from tests.airflow_context import FakeRun
+
+
+@pytest.fixture
+def run() -> FakeRun:
+    return FakeRun()
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store that is configured."""
+    (folder := tmp_path / "store").mkdir()
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def dag() -> Iterator[DAG]:
+    with DAG("shop", schedule=None) as dag:
+        yield dag
+
+
+class Extract(TaskRunner):
+    def run(self, numbers: list[int], *, name: str = "output") -> None:
+        with self.open_output(name, format="json") as out:
+            out.write(json.dumps(numbers).encode())
+
+
+class Report(AsyncTaskRunner):
+    async def run(self) -> None:
+        await self.write_json(sum(await self.read_upstream_json("numbers")))
+
+
+class Two(TaskRunner):
+    def split(self) -> None:
+        for name in ("even", "odd"):
+            with self.open_output(name, format="json") as out:
+                out.write(name.encode())
+
+
+class Broken(TaskRunner):
+    def run(self) -> None:
+        self.write_json("half")
+        raise ValueError("broken")
+
+
+def look(place: Target) -> Status:
+    async def state() -> Status:
+        async with open_store() as store:
+            return await store.state(place)
+
+    return asyncio.run(state())
+
+
+def read(what: Target | Reference) -> Any:
+    async def load() -> bytes:
+        async with open_store() as store:
+            return await store.read(what)
+
+    return json.loads(asyncio.run(load()))
+
+
+def test_what_one_task_writes_the_next_one_reads(run: FakeRun) -> None:
+    """Sync or async, each in its own way."""
+    extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1, 2, 3]])
+    report = DivePythonOperator(
+        task_id="report", python_object=Report, data_dependencies={"numbers": extract}
+    )
+    handed = extract.execute(run.context("extract"))
+    assert run.xcoms["extract", -1, "fileflow"] == {"output": handed}
+    assert read(Reference.from_payload(report.execute(run.context("report")))) == 6
+    assert report.upstream_task_ids == {"extract"}
+
+
+def test_a_task_reads_the_version_that_its_run_was_told_of(run: FakeRun) -> None:
+    """Clearing the upstream while the downstream runs does not change what it reads."""
+    extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    report = DivePythonOperator(
+        task_id="report", python_object=Report, data_dependencies={"numbers": "extract"}
+    )
+    extract.execute(run.context("extract"))
+    told = dict(run.xcoms)
+    extract.op_args = [[100]]
+    extract.execute(run.context("extract"))
+    run.xcoms = told
+    assert read(Reference.from_payload(report.execute(run.context("report")))) == 1
+
+
+def test_what_no_xcom_tells_of_is_the_newest_there_is(run: FakeRun) -> None:
+    """Another DAG's task at the same slot; where nothing is committed, the error names the place."""
+    elsewhere = FakeRun("lake")
+    with DAG("lake", schedule=None):
+        extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[4, 5]])
+    extract.execute(elsewhere.context("extract"))
+    there = Dependency("extract", dag_id="lake")
+    report = DivePythonOperator(task_id="report", python_object=Report, data_dependencies={"numbers": there})
+    assert read(Reference.from_payload(report.execute(run.context("report")))) == 9
+    nothing = DivePythonOperator(
+        task_id="r2", python_object=Report, data_dependencies={"numbers": Dependency("none")}
+    )
+    with pytest.raises(
+        TargetNotFoundError, match="/shop/20261120T120000Z/none/output has no committed version"
+    ):
+        nothing.execute(run.context("r2"))
+
+
+def test_several_outputs_are_handed_on_by_their_names(run: FakeRun) -> None:
+    """A reader names the one it wants."""
+    two = DivePythonOperator(task_id="two", python_object=Two, python_method="split")
+    handed = two.execute(run.context("two"))
+    assert list(handed) == ["even", "odd"]
+    assert look(run.target("two", name="odd")).reference == Reference.from_payload(handed["odd"])
+
+
+def test_a_mapped_task_has_a_place_for_each_instance(run: FakeRun) -> None:
+    """They never meet, and all of them can be depended on."""
+    extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    for index in range(3):
+        extract.execute(run.context("extract", map_index=index))
+    run.mapped["shop", "extract"] = 3
+
+    class Count(TaskRunner):
+        def run(self) -> None:
+            self.write_json([reference.target for reference in self.work.references("parts")])
+
+    count = DivePythonOperator(
+        task_id="count",
+        python_object=Count,
+        data_dependencies={"parts": Dependency("extract", map_index="all")},
+    )
+    assert read(Reference.from_payload(count.execute(run.context("count")))) == [
+        run.target("extract", map_index=index).key for index in range(3)
+    ]
+
+
+def test_a_task_that_fails_publishes_nothing(run: FakeRun) -> None:
+    """On its last try it leaves word for those who wait."""
+    broken = DivePythonOperator(task_id="broken", python_object=Broken)
+    with pytest.raises(ValueError, match="broken"):
+        broken.execute(run.context("broken", try_number=1, max_tries=1))
+    assert not look(run.target("broken")).is_committed
+    with pytest.raises(ValueError, match="broken"):
+        broken.execute(run.context("broken", try_number=2, max_tries=1))
+    status = look(run.target("broken"))
+    assert (status.state, status.why) == (
+        State.FAILED,
+        "its producer failed: broken, try 2: ValueError: broken",
+    )
+    assert run.xcoms == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [
+        (AirflowFailException("no"), True),
+        (AirflowSkipException("no"), False),
+        (AirflowTaskTimeout("late"), True),
+    ],
+)
+def test_which_endings_are_for_good(run: FakeRun, error: BaseException, is_told: bool) -> None:
+    """A skipped task has not failed; one that must not be tried again has, whatever tries are left."""
+
+    class Ends(TaskRunner):
+        def run(self) -> None:
+            raise error
+
+    task = DivePythonOperator(task_id="ends", python_object=Ends)
+    tries: dict[str, Any] = {} if isinstance(error, AirflowTaskTimeout) else {"try_number": 1, "max_tries": 5}
+    with pytest.raises(type(error)):
+        task.execute(run.context("ends", **tries))
+    assert (look(run.target("ends")).state is State.FAILED) == is_told
+
+
+def test_op_kwargs_reach_the_method_and_never_the_context(run: FakeRun) -> None:
+    """The original merged them into the context, where one called `ti` broke the task."""
+    seen: dict[str, Any] = {}
+
+    class Curious(TaskRunner):
+        def run(self, ti: str) -> None:
+            seen.update(argument=ti, context=self.context["ti"])
+
+    context = run.context("t")
+    before = dict(context)
+    DivePythonOperator(task_id="t", python_object=Curious, op_kwargs={"ti": "mine"}).execute(context)
+    assert seen == {"argument": "mine", "context": before["ti"]}
+    assert dict(context) == before
+
+
+class DiveThenBash(DiveOperator, BashOperator):
+    pass
+
+
+class BashThenDive(BashOperator, DiveOperator):
+    pass
+
+
+class DiveThenPython(DiveOperator, PythonOperator):
+    pass
+
+
+class DiveSensor(DiveOperator, BaseSensorOperator):
+    def poke(self, context: Context) -> bool:
+        with self.dive(context) as runner:
+            runner.write_json("poked")
+        return True
+
+
+@pytest.mark.parametrize("kind", [DiveThenBash, BashThenDive])
+def test_it_mixes_with_other_operators_in_either_order(kind: Any, run: FakeRun) -> None:
+    """Each keeps its own arguments and its own template fields."""
+    task = kind(
+        task_id="t",
+        bash_command="echo {{ ds }}",
+        data_dependencies={"x": "extract"},
+        fileflow_root="file:///x",
+    )
+    assert set(task.template_fields) >= {"bash_command", "env", "fileflow_root", "fileflow_conn_id"}
+    assert (task.bash_command, task.fileflow_root) == ("echo {{ ds }}", "file:///x")
+    assert task.data_dependencies == {"x": Dependency("extract")}
+    assert copy.deepcopy(task).data_dependencies == task.data_dependencies
+
+
+def test_a_mixed_operator_reads_and_writes_in_a_block(run: FakeRun) -> None:
+    """Around what its other half does."""
+    DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1, 2]]).execute(
+        run.context("extract")
+    )
+
+    class Total(DiveThenPython):
+        def execute(self, context: Context) -> Any:
+            with self.dive(context) as runner:
+                self.op_args = [runner.read_upstream_json("numbers")]
+                runner.write_json(super().execute(context))
+
+    total = Total(task_id="total", python_callable=sum, data_dependencies={"numbers": "extract"})
+    total.execute(run.context("total"))
+    assert read(run.target("total")) == 3
+
+
+def test_a_sensor_may_write_too(run: FakeRun) -> None:
+    """Any operator may."""
+    DiveSensor(task_id="sensor").execute(run.context("sensor"))
+    assert read(run.target("sensor")) == "poked"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"python_object": object},
+            "python_object must be a TaskRunner or AsyncTaskRunner class, got object",
+        ),
+        ({"python_object": Two, "python_method": "go"}, "Two has no method 'go'"),
+        (
+            {"python_object": Two, "data_dependencies": {"x": 3}},
+            "a dependency must be a task id, an operator or a Dependency, got 3",
+        ),
+    ],
+)
+def test_what_cannot_run_is_refused_when_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
+    """Not at night."""
+    with pytest.raises(ConfigError) as caught:
+        DivePythonOperator(task_id="t", **arguments)
+    assert str(caught.value) == message
+
+
+def test_a_task_that_depends_on_itself_is_refused() -> None:
+    """It would read what it is to write."""
+    with pytest.raises(DependencyError, match="cannot wait for its own output"):
+        DivePythonOperator(task_id="t", python_object=Two, data_dependencies={"x": "t"})
+
+
+def test_the_event_loop_is_there_only_while_the_task_runs(run: FakeRun) -> None:
+    """Operators are copied and serialised: they own nothing that cannot be."""
+    task = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    with pytest.raises(RuntimeError, match="the task 'extract' does not run"):
+        _ = task.engine
+    task.on_kill()
+    task.execute(run.context("extract"))
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = task.engine
