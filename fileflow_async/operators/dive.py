@@ -10,17 +10,25 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from fileflow_async.dependency import Dependency, declared, operator_in
 from fileflow_async.engine import Engine
-from fileflow_async.errors import FileflowError
+from fileflow_async.errors import ConfigError, FileflowError
+from fileflow_async.gates import Check, Gate
 from fileflow_async.hooks.store import open_store
 from fileflow_async.manifest import Producer
 from fileflow_async.operators.engine import EngineOperator
-from fileflow_async.operators.inputs import XCOM_KEY, find_inputs, handed_over, places_of
+from fileflow_async.operators.inputs import (
+    XCOM_KEY,
+    find_committed,
+    find_inputs,
+    handed_over,
+    places_of,
+)
+from fileflow_async.operators.lineage import Lineage, emit, openlineage
 from fileflow_async.operators.logic import AnyTaskRunner, Logic, assignment, is_final, working
 from fileflow_async.places import Places
 from fileflow_async.store import TargetStore
-from fileflow_async.target import Reference
+from fileflow_async.target import Reference, check_name
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
-from fileflow_async.work import Work
+from fileflow_async.work import OUTPUT, Work
 
 _TEMPLATED = ("fileflow_root", "fileflow_conn_id")
 
@@ -37,10 +45,16 @@ class DiveOperator(EngineOperator):
             be templates.
         fileflow_root: The URI of the store; by default `[fileflow] root`. Templated.
         fileflow_conn_id: The Airflow connection that opens it. Templated.
+        outputs: The names of what the task makes.
+        gates: What its output must satisfy before anybody can see it: `Gate`s or functions, or several of
+            them by the names of the outputs.
+        skip_if_committed: Do no work where a try before this one has committed all outputs since the task was
+            last cleared: it only failed to say so.
         kwargs: As for any operator, or for the one that it is mixed into.
     """
 
     template_fields: Sequence[str] = _TEMPLATED
+    lineage: Lineage | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keep the template fields of all the classes that are mixed."""
@@ -54,12 +68,18 @@ class DiveOperator(EngineOperator):
         data_dependencies: Mapping[str, Any] | None = None,
         fileflow_root: str | None = None,
         fileflow_conn_id: str | None = None,
+        outputs: Sequence[str] = (OUTPUT,),
+        gates: Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]] = (),
+        skip_if_committed: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.data_dependencies = declared(data_dependencies, task_id=self.task_id)
         self.fileflow_root = fileflow_root
         self.fileflow_conn_id = fileflow_conn_id
+        self.outputs = tuple(check_name(name) for name in outputs)
+        self.gates = _gates(gates, self.outputs)
+        self.skip_if_committed = skip_if_committed
         for upstream in map(operator_in, (data_dependencies or {}).values()):
             if not isinstance(upstream, str | Dependency):
                 self.set_upstream(upstream)
@@ -91,30 +111,59 @@ class DiveOperator(EngineOperator):
             inputs: The versions to read; by default those this run was told of, else the newest.
         """
         runner = runner or TaskRunner(context)
+        self.lineage = None
         with self.running() as engine, engine.opened(self.open_store()) as store:
             try:
                 if inputs is None:
                     places = self.places(context)
                     inputs = engine.run(find_inputs(store, places, handed_over(places, context)))
-                work = Work(store, assignment(context, self.data_dependencies, inputs))
+                to_do = assignment(context, self.data_dependencies, inputs)
+                work = Work(store, to_do, gates=self.gates)
                 with working(runner, work, engine):
                     yield runner
             except (Exception, AirflowTaskTimeout) as error:
                 if is_final(error, context):
                     self._leave_word(engine, store, context, error)
                 raise
-        if work.published:
-            payloads = {name: reference.to_payload() for name, reference in work.published.items()}
+        self._hand_on(context, [each for several in inputs.values() for each in several], work.published)
+
+    def handed_on_before(self, context: Context) -> Any:
+        """Return the result of a try before this one that committed all but died before it said so."""
+        if not self.skip_if_committed:
+            return None
+        ti = context["ti"]
+        first_try = ti.max_tries - (self.retries or 0) + 1  # since the task was last cleared
+        with self.running() as engine, engine.opened(self.open_store()) as store:
+            places = {name: assignment(context, {}, {}).target(name) for name in self.outputs}
+            found = engine.run(find_committed(store, places, run_id=ti.run_id, first_try=first_try))
+        if found is None:
+            return None
+        self.log.info("All outputs were committed by a try before this one; there is nothing left to do")
+        self._hand_on(context, (), found)
+        return result_of(found)
+
+    def get_openlineage_facets_on_complete(self, ti: Any) -> Any:
+        """Return what OpenLineage is told once the task has ended well."""
+        return openlineage(self.lineage)
+
+    def _hand_on(
+        self, context: Context, inputs: Sequence[Reference], outputs: Mapping[str, Reference]
+    ) -> None:
+        """Tell whoever comes after what was made."""
+        if outputs:
+            payloads = {name: reference.to_payload() for name, reference in outputs.items()}
             context["ti"].xcom_push(key=XCOM_KEY, value=payloads)
+        self.lineage = Lineage(inputs, outputs)
+        emit(self, context, self.lineage)
 
     def _leave_word(self, engine: Engine, store: TargetStore, context: Context, error: BaseException) -> None:
         """Tell those who wait for the task's output that it has failed for good."""
         message = f"{type(error).__name__}: {error}"
-        target = assignment(context, {}, {}).target()
-        try:
-            engine.run(store.fail(target, error=message, producer=Producer.of(context["ti"])))
-        except FileflowError as unable:
-            self.log.warning("Those who wait for %s could not be told of the failure: %s", target, unable)
+        for target in (assignment(context, {}, {}).target(name) for name in self.outputs):
+            try:
+                engine.run(store.fail(target, error=message, producer=Producer.of(context["ti"])))
+            except FileflowError as unable:
+                self.log.warning("Those who wait for %s could not be told of the failure: %s", target, unable)
 
 
 class DivePythonOperator(DiveOperator):
@@ -151,13 +200,26 @@ class DivePythonOperator(DiveOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the logic on the data of the dependencies."""
+        if (handed_on := self.handed_on_before(context)) is not None:
+            return handed_on
         logic = Logic(self.python_object, self.python_method, self.op_args, self.op_kwargs)
         with self.dive(context, runner=self.python_object(context)) as runner:
             logic.call(runner, self.engine)
-        return result_of(runner)
+        return result_of(runner.work.published)
 
 
-def result_of(runner: AnyTaskRunner) -> Any:
+def result_of(outputs: Mapping[str, Reference]) -> Any:
     """Return what a task hands on: the reference of its one output, or those of several by their names."""
-    payloads = {name: reference.to_payload() for name, reference in runner.work.published.items()}
+    payloads = {name: reference.to_payload() for name, reference in outputs.items()}
     return next(iter(payloads.values())) if len(payloads) == 1 else payloads or None
+
+
+def _gates(
+    given: Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]], outputs: Sequence[str]
+) -> Mapping[str, Sequence[Gate]]:
+    by_name = given if isinstance(given, Mapping) else dict.fromkeys(outputs, given)
+    for name in by_name:
+        if name not in outputs:
+            known = ", ".join(repr(output) for output in outputs)
+            raise ConfigError(f"there are gates for the output {name!r}; the task's outputs are {known}")
+    return {name: tuple(Gate.of(gate) for gate in gates) for name, gates in by_name.items()}

@@ -52,6 +52,29 @@ async def find_inputs(
     }
 
 
+async def find_committed(
+    store: TargetStore, places: Mapping[str, Target], *, run_id: str, first_try: int
+) -> Mapping[str, Reference] | None:
+    """Return the versions of all outputs, by their names, when tries of this run have committed them all.
+
+    Args:
+        store: Where.
+        places: The outputs, by their names.
+        run_id: The run.
+        first_try: Tries before this one do not count.
+    """
+    found: dict[str, Reference] = {}
+    for name, target in places.items():
+        status = await store.state(target)
+        if status.manifest is None or status.reference is None or not status.is_committed:
+            return None
+        producer = status.manifest.producer
+        if producer.run_id != run_id or producer.try_number < first_try:
+            return None
+        found[name] = status.reference
+    return found
+
+
 async def _newest(store: TargetStore, target: Target) -> Reference:
     status = await store.version(target)
     return cast(Reference, status.reference)  # what version() returns has one
@@ -75,7 +98,7 @@ def _count_instances(context: Context, dependency: Dependency, slot: Slot) -> in
             f"map_index='all' cannot be told for {dag_id}.{dependency.task_id} in the slot {slot}",
             hint="Name the instances with map_index=range(...).",
         )
-    # Before a task is expanded it has one instance, without a number; Airflow's client cannot ask for that one.
+    # Before it is expanded a task has one instance without a number, for which the client cannot ask.
     is_expanded = ti.get_ti_count(**which, map_index=0) > 0
     return int(ti.get_ti_count(**which)) if is_expanded else 0
 

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Context
+from airflow.triggers.base import StartTriggerArgs
 
 from fileflow_async.config import Settings
 from fileflow_async.dependency import Dependency
@@ -19,6 +20,12 @@ from fileflow_async.status import State, Status, unreadable
 from fileflow_async.target import Reference
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.triggers.file_target import FileTargetTrigger
+from fileflow_async.triggers.file_target_start import (
+    BACKSTOP,
+    SLOT_TEMPLATE,
+    FileTargetStartTrigger,
+    to_payload,
+)
 from fileflow_async.waiting import Criteria, Outcome, Policy, Wait, WaitEvent, When
 
 _UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
@@ -40,10 +47,14 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         on_corrupt: What a damaged target does: `"fail"`, `"skip"` or `"wait"`.
         on_abandoned: What a target does whose producer has been silent for a day: `"wait"`, `"fail"` or
             `"skip"`.
+        start_from_trigger: Begin in the triggerer, without the worker that looks first. It saves a worker's
+            start where the data is hardly ever there already, and it costs: no `on_execute_callback`, no
+            queue of the task's own, no mapped task, no templates in dependencies, no `map_index="all"` and no
+            `newer_than`.
         kwargs: As for `DiveOperator` and `WaitingSensor`.
     """
 
-    template_fields: Sequence[str] = ("op_args", "op_kwargs")
+    template_fields: Sequence[str] = ("op_args", "op_kwargs", "slot")
     ui_color = "#d8ecf3"
 
     def __init__(
@@ -57,6 +68,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         on_empty: Policy = "accept",
         on_corrupt: Policy = "fail",
         on_abandoned: Policy = "wait",
+        start_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,9 +80,25 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             when=when, on_empty=on_empty, on_corrupt=on_corrupt, on_abandoned=on_abandoned
         )
         self._check()
+        self.slot = SLOT_TEMPLATE  # filled in where the task starts: nothing else tells the triggerer
+        if start_from_trigger:
+            self.start_from_trigger = True
+            self.start_trigger_args = self._start()
+
+    def execute(self, context: Context) -> Any:
+        """Look, and go on when all is there; otherwise wait."""
+        if (handed_on := self.handed_on_before(context)) is not None:
+            return handed_on
+        return super().execute(context)
 
     def look(self, context: Context) -> WaitEvent | None:
-        """Look at every target once."""
+        """Look at every target once.
+
+        Raises:
+            ConfigError: The task is mapped and to start from the trigger, which Airflow does not do.
+        """
+        if self.start_from_trigger and context["ti"].map_index not in (None, -1):
+            raise ConfigError(f"the task {self.task_id!r} is mapped; it cannot start from the trigger")
         places = self.places(context)
         statuses = self.engine.run(self._statuses(places.keys))
         self.is_in_doubt = any(_is_doubtful(status) for status in statuses.values())
@@ -121,7 +149,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         logic = Logic(self.python_object, self.python_method, self.op_args, self.op_kwargs)
         with self.dive(context, runner=self.python_object(context), inputs=inputs) as runner:
             logic.call(runner, self.engine)
-        return result_of(runner)
+        return result_of(runner.work.published)
 
     def missed(self, context: Context, event: WaitEvent) -> None:
         """Tell the task's logic what was missing when the time was over."""
@@ -145,6 +173,29 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             Logic(self.python_object, self.python_method).check()
         counts = [dependency.count for dependency in self.data_dependencies.values()]
         self.criteria.check(_UNKNOWN if None in counts else sum(filter(None, counts)))
+
+    def _start(self) -> StartTriggerArgs:
+        """Return what Airflow makes the first trigger from."""
+        settings = self._settings()
+        return StartTriggerArgs(
+            trigger_cls=f"{FileTargetStartTrigger.__module__}.{FileTargetStartTrigger.__qualname__}",
+            trigger_kwargs={
+                "slot": self.slot,
+                "dag_id": self.dag_id,
+                "dependencies": [to_payload(each) for each in self.data_dependencies.values()],
+                "fileflow_root": settings.root,
+                "fileflow_conn_id": settings.conn_id,
+                "when": self.criteria.when,
+                "poke_interval": self.poke_interval,
+                "on_empty": self.criteria.on_empty,
+                "on_corrupt": self.criteria.on_corrupt,
+                "on_abandoned": self.criteria.on_abandoned,
+                "backoff": self.exponential_backoff,
+                "max_wait": None if self.max_wait is None else self.max_wait.total_seconds(),
+            },
+            next_method="execute_complete",
+            timeout=timedelta(seconds=self.timeout + BACKSTOP),
+        )
 
     def _settings(self) -> Settings:
         settings = Settings.load(root=self.fileflow_root)

@@ -30,12 +30,12 @@ from fileflow_async.errors import (
 )
 from fileflow_async.operators.engine import EngineOperator
 from fileflow_async.target import Target
+from fileflow_async.triggers.file_target_start import BACKSTOP
 from fileflow_async.waiting import Missing, Outcome, WaitEvent
 
 _DOUBT = 75.0  # seconds in which a doubt is settled: a refusal is believed after 60
 # Airflow fails a task that runs again before its scheduler has seen its worker exit: one of two after 2 s.
 _LEAST_PAUSE = 5.0
-_BACKSTOP = 30.0  # seconds after our own deadline at which Airflow's may end a wait: if the trigger cannot
 
 
 class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
@@ -144,7 +144,7 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
             self.defer(
                 trigger=cast(BaseTrigger, self.trigger(context, deadline=deadline, not_before=not_before)),
                 method_name="execute_complete",
-                timeout=timedelta(seconds=deadline - now + _BACKSTOP),
+                timeout=timedelta(seconds=deadline - now + BACKSTOP),
             )
         if self.reschedule and now < deadline:
             if self.is_in_doubt:

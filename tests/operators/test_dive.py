@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, BaseSensorOperator, Context
+from airflow.sdk import DAG, Asset, AssetAlias, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
+from airflow.sdk.execution_time.context import OutletEventAccessors
+from airflow.sdk.lineage import HookLineageCollector
 
 from fileflow_async import (
     AsyncTaskRunner,
@@ -24,7 +26,7 @@ from fileflow_async import (
     TaskRunner,
     open_store,
 )
-from fileflow_async.errors import ConfigError, DependencyError, TargetNotFoundError
+from fileflow_async.errors import ConfigError, DependencyError, GateError, TargetNotFoundError
 from fileflow_async.target import Target
 from tests.airflow_context import FakeRun
 
@@ -308,3 +310,110 @@ def test_the_event_loop_is_there_only_while_the_task_runs(run: FakeRun) -> None:
     task.execute(run.context("extract"))
     with pytest.raises(RuntimeError, match="does not run"):
         _ = task.engine
+
+
+def test_gates_hold_back_what_must_not_be_seen(run: FakeRun) -> None:
+    """A function is a gate; the record of what passes says what was checked."""
+    task = DivePythonOperator(
+        task_id="t", python_object=Extract, op_args=[[]], gates=[lambda facts: facts.size > 2 or "too small"]
+    )
+    with pytest.raises(GateError, match="too small"):
+        task.execute(run.context("t", max_tries=3))
+    assert not look(run.target("t")).is_committed
+    task.op_args = [[1, 2, 3]]
+    task.execute(run.context("t"))
+    manifest = look(run.target("t")).manifest
+    assert manifest is not None
+    assert [check["passed"] for check in manifest.checks] == [True]
+
+
+def test_gates_are_for_outputs_that_there_are() -> None:
+    """A name that is misspelt would never be checked."""
+    with pytest.raises(
+        ConfigError, match="there are gates for the output 'evn'; the task's outputs are 'even', 'odd'"
+    ):
+        DivePythonOperator(
+            task_id="t", python_object=Two, python_method="split", outputs=["even", "odd"], gates={"evn": []}
+        )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_done_again"),
+    [
+        ({"try_number": 1, "max_tries": 3}, {"try_number": 2, "max_tries": 3}, False),
+        ({"try_number": 1, "max_tries": 3}, {"try_number": 2, "max_tries": 4}, True),  # cleared in between
+        ({"try_number": 1, "max_tries": 3, "run": "another"}, {"try_number": 2, "max_tries": 3}, True),
+    ],
+)
+def test_a_retry_after_its_own_commit_does_no_work_twice(
+    run: FakeRun, first: dict[str, Any], second: dict[str, Any], is_done_again: bool
+) -> None:
+    """When asked: only what this run made since it was last cleared counts."""
+    task = DivePythonOperator(
+        task_id="extract", python_object=Extract, op_args=[[1]], skip_if_committed=True, retries=3
+    )
+    other = FakeRun(run_id=first.pop("run", run.run_id))
+    handed = task.execute(other.context("extract", **first))
+    run.xcoms.clear()
+    again = task.execute(run.context("extract", **second))
+    assert (again != handed) == is_done_again
+    assert run.xcoms["extract", -1, "fileflow"] == {"output": again}
+
+
+def test_a_retry_does_the_work_when_an_output_is_missing(run: FakeRun) -> None:
+    """A crash between two records leaves one of them."""
+    task = DivePythonOperator(
+        task_id="two",
+        python_object=Two,
+        python_method="split",
+        outputs=["even", "odd"],
+        skip_if_committed=True,
+    )
+    half = DivePythonOperator(
+        task_id="half", python_object=Extract, op_args=[[1]], op_kwargs={"name": "even"}, outputs=["even"]
+    )
+    half.task_id = "two"
+    half.execute(run.context("two"))
+    assert list(task.execute(run.context("two", try_number=2))) == ["even", "odd"]
+
+
+def test_a_commit_is_handed_on_as_an_asset_event(run: FakeRun) -> None:
+    """The reference is its extra, so that a DAG that the asset starts reads that very version."""
+    plain, alias = Asset(uri="s3://lake/orders", name="orders"), AssetAlias("any")
+    task = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]], outlets=[plain, alias])
+    events = OutletEventAccessors()
+    handed = task.execute(run.context("extract", {"outlet_events": events}))
+    assert events[plain].extra == handed
+    (event,) = events[alias].asset_alias_events
+    assert (event.dest_asset_key.uri, event.extra) == (f"{handed['root']}/{handed['target']}", handed)
+
+
+def test_what_was_read_and_written_reaches_the_lineage_of_hooks(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody collects it."""
+    collector = HookLineageCollector()
+    monkeypatch.setattr(
+        "airflow.providers.common.compat.lineage.hook.get_hook_lineage_collector", lambda: collector
+    )
+    extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    report = DivePythonOperator(
+        task_id="report", python_object=Report, data_dependencies={"numbers": extract}
+    )
+    extract.execute(run.context("extract"))
+    report.execute(run.context("report"))
+    seen = collector.collected_assets
+    assert [each.asset.uri.split("/store/")[1] for each in seen.inputs] == [run.target("extract").key]
+    assert [each.asset.uri.split("/store/")[1] for each in seen.outputs] == [
+        run.target("extract").key,
+        run.target("report").key,
+    ]
+    assert report.lineage is not None
+    assert [each.target for each in report.lineage.inputs] == [run.target("extract").key]
+
+
+def test_without_openlineage_there_is_nothing_to_tell_it(run: FakeRun) -> None:
+    """Its provider asks for the method only where it is installed."""
+    extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    extract.execute(run.context("extract"))
+    assert extract.get_openlineage_facets_on_complete(None) is None

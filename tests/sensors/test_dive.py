@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,8 @@ from fileflow_async.errors import (
 )
 from fileflow_async.manifest import Producer
 from fileflow_async.target import Target
-from tests.airflow_context import FakeRun
+from fileflow_async.triggers import FileTargetStartTrigger
+from tests.airflow_context import NOON, FakeRun
 
 ORDERS = {"orders": "extract"}
 
@@ -566,3 +568,84 @@ def test_killing_the_task_cancels_its_coroutine(run: FakeRun) -> None:
             return (await store.state(run.target("wait"))).is_committed
 
     assert not asyncio.run(look())
+
+
+def test_a_sensor_may_start_in_the_triggerer(run: FakeRun) -> None:
+    """Its slot is a template there, as nothing else tells it; the deadline is Airflow's, less a little."""
+    waiting = sensor_in("deferred", start_from_trigger=True, timeout=100)
+    arguments = waiting.start_trigger_args
+    assert waiting.start_from_trigger
+    assert arguments is not None
+    assert arguments.timeout == timedelta(seconds=130)
+    assert arguments.trigger_kwargs is not None
+    assert json.loads(json.dumps(arguments.trigger_kwargs)) == arguments.trigger_kwargs
+    context = run.context("wait")
+    filled = {**arguments.trigger_kwargs, "slot": waiting.render_template(waiting.slot, context)}
+    trigger = FileTargetStartTrigger(**filled)
+    vars(trigger)["timeout_after"] = datetime.now(UTC) + timedelta(seconds=130)  # as the triggerer does
+    resolved = trigger.resolved()
+    assert resolved.targets == [run.target("extract").key]
+    assert resolved.deadline == pytest.approx(time.time() + 100, abs=2)
+    assert FileTargetStartTrigger(**filled).resolved().deadline is None
+    reference = commit(run.target("extract"))
+    event = asyncio.run(anext_of(trigger)).payload
+    assert waiting.execute_complete(context, event) == {"orders": reference.to_payload()}
+
+
+async def anext_of(trigger: Any) -> Any:
+    return await anext(trigger.run())
+
+
+@pytest.mark.parametrize(
+    "run", [FakeRun(logical_date=None, run_id="asset__1"), FakeRun(logical_date=NOON.replace(microsecond=7))]
+)
+def test_the_slot_of_a_start_is_that_of_the_run(run: FakeRun) -> None:
+    """Whatever the run has."""
+    waiting = sensor_in("deferred", start_from_trigger=True)
+    assert waiting.start_trigger_args is not None
+    filled = {**(waiting.start_trigger_args.trigger_kwargs or {})}
+    filled["slot"] = waiting.render_template(waiting.slot, run.context("wait"))
+    assert FileTargetStartTrigger(**filled).resolved().targets == [run.target("extract").key]
+
+
+@pytest.mark.parametrize(
+    ("dependency", "message"),
+    [
+        (Dependency("t", map_index="all"), "has map_index='all' or newer_than"),
+        (Dependency("t", newer_than="run"), "has map_index='all' or newer_than"),
+        (Dependency("t", dag_id="{{ params.dag }}"), "has templates"),
+        (Dependency("t", slot="key={{ ds }}"), "has templates"),
+    ],
+)
+def test_what_only_a_worker_can_resolve_cannot_start_in_the_triggerer(
+    dependency: Dependency, message: str
+) -> None:
+    """It is refused when the DAG is parsed."""
+    with pytest.raises(ConfigError, match=message):
+        sensor_in("deferred", data_dependencies={"x": dependency}, start_from_trigger=True)
+
+
+def test_a_mapped_task_does_not_start_in_the_triggerer(run: FakeRun) -> None:
+    """Airflow would hand the trigger the arguments of no instance."""
+    with pytest.raises(ConfigError, match="the task 'wait' is mapped; it cannot start from the trigger"):
+        sensor_in("deferred", start_from_trigger=True).execute(run.context("wait", map_index=0))
+
+
+@pytest.mark.parametrize(
+    "slot", ["", "{}", "[1]", '{"logical_date": "soon", "partition_key": null, "run_id": "r"}']
+)
+async def test_a_slot_that_cannot_be_told_is_an_error_of_its_task(slot: str) -> None:
+    """Raised while the trigger runs, never by its constructor."""
+    trigger = FileTargetStartTrigger(slot=slot, dag_id="shop", dependencies=[], fileflow_root="file:///x")
+    with pytest.raises(ConfigError, match="the slot of this run cannot be told from"):
+        await anext(trigger.run())
+
+
+async def test_a_dependency_that_is_none_is_an_error_of_its_task() -> None:
+    """A row that another version wrote."""
+    slot = '{"logical_date": null, "partition_key": null, "run_id": "r"}'
+    trigger = FileTargetStartTrigger(
+        slot=slot, dag_id="shop", dependencies=[{"task": "t"}], fileflow_root="file:///x"
+    )
+    with pytest.raises(ConfigError, match="is not a dependency"):
+        await anext(trigger.run())
