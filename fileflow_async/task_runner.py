@@ -1,18 +1,20 @@
 """The logic of a task: it reads what others committed, and what it writes is committed after it."""
 
 import io
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import IO, Any, TypeVar, Unpack
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from fileflow_async.draft import FileDraft
 from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
 from fileflow_async.storage.protocol import PIECE
 from fileflow_async.store import ContentOptions
-from fileflow_async.work import OUTPUT, Work
+from fileflow_async.work import OUTPUT, OutputOptions, Work
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Result = TypeVar("Result")
 
@@ -65,21 +67,45 @@ class AsyncTaskRunner:
         """Return an input as a file that can be sought in, at its start."""
         return io.BytesIO(await self.work.read(data_dependency_key, dag_id=dag_id))
 
-    async def read(self, key: str) -> bytes:
-        """Return the verified bytes of an input."""
-        return await self.work.read(key)
+    async def read(self, key: str, kind: Any = None, **options: Any) -> Any:
+        """Return an input as a value: what suits its format, or the kind that is asked for.
+
+        Args:
+            key: Which dependency.
+            kind: A type or its name, such as `pandas.DataFrame`, `list`, `str` or `bytes`.
+            options: Those of the format.
+        """
+        return await self.work.load(key, kind, **options)
 
     async def read_upstream_file(
         self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
     ) -> str:
         """Return the text of an input."""
-        return (await self.work.read(data_dependency_key, dag_id=dag_id)).decode(encoding)
+        options = {"dag_id": dag_id, "format": "text", "encoding": encoding}
+        return cast(str, await self.work.load(data_dependency_key, str, **options))
 
     async def read_upstream_json(
         self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
     ) -> Any:
         """Return the value of an input that is JSON."""
-        return json.loads(await self.read_upstream_file(data_dependency_key, dag_id, encoding))
+        options = {"dag_id": dag_id, "format": "json", "encoding": encoding}
+        return await self.work.load(data_dependency_key, **options)
+
+    async def read_upstream_pandas_csv(
+        self,
+        data_dependency_key: str,
+        dag_id: str | None = None,
+        encoding: str = "utf-8",
+        *,
+        clean: Literal["fileflow"] | None = None,
+    ) -> "pd.DataFrame":
+        """Return an input that is CSV as a frame of pandas.
+
+        With `clean="fileflow"` it is cleaned as the original did: all are texts, and both nothing and `None`
+        are None. Without it the frame is what was written.
+        """
+        options = {"dag_id": dag_id, "format": "csv", "encoding": encoding, "clean": clean}
+        return cast("pd.DataFrame", await self.work.load(data_dependency_key, "pandas.DataFrame", **options))
 
     def open_input(self, key: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open an input for reading it in pieces, in bounded memory."""
@@ -103,10 +129,40 @@ class AsyncTaskRunner:
             while piece := stream.read(PIECE):
                 await out.write(piece)
 
+    async def write(
+        self,
+        value: Any,
+        name: str = OUTPUT,
+        format: str | None = None,
+        *,
+        format_options: Mapping[str, Any] | None = None,
+        **options: Unpack[OutputOptions],
+    ) -> None:
+        """Write a value as an output.
+
+        Args:
+            value: Text, bytes, what JSON knows, a frame of pandas, polars or pyarrow; or an iterable of
+                pieces or records, sync or async, which is written as it goes.
+            name: Which output.
+            format: In which format; by default one that suits the value, parquet for frames.
+            format_options: Those of the format.
+            options: What else may be said of the data.
+        """
+        await self.work.save(value, name, format=format, format_options=format_options, **options)
+
     async def write_json(self, data: Any) -> None:
         """Write a value as the output, in JSON."""
-        async with self.open_output(format="json", encoding="utf-8") as out:
-            await out.write(json.dumps(data))
+        await self.write(data, format="json")
+
+    async def write_pandas_csv(
+        self, data: "pd.DataFrame", *, clean: Literal["fileflow"] | None = None
+    ) -> None:
+        """Write a frame as the output, in CSV.
+
+        With `clean="fileflow"` it is written as the original did: all quoted, nothing as the text `None`,
+        without the index.
+        """
+        await self.write(data, format="csv", format_options={"clean": clean})
 
     async def write_timestamp_file(self) -> None:
         """Write as the output when it ran: `{"RUN": …}`, in UTC."""
@@ -158,9 +214,9 @@ class TaskRunner:
         """Return an input as a file that can be sought in, at its start."""
         return self._do(self._twin.get_upstream_stream, data_dependency_key, dag_id)
 
-    def read(self, key: str) -> bytes:
-        """Return the verified bytes of an input."""
-        return self._do(self._twin.read, key)
+    def read(self, key: str, kind: Any = None, **options: Any) -> Any:
+        """Return an input as a value; see `AsyncTaskRunner.read`."""
+        return self._do(self._twin.read, key, kind, **options)
 
     def read_upstream_file(
         self, data_dependency_key: str, dag_id: str | None = None, encoding: str = "utf-8"
@@ -173,6 +229,18 @@ class TaskRunner:
     ) -> Any:
         """Return the value of an input that is JSON."""
         return self._do(self._twin.read_upstream_json, data_dependency_key, dag_id, encoding)
+
+    def read_upstream_pandas_csv(
+        self,
+        data_dependency_key: str,
+        dag_id: str | None = None,
+        encoding: str = "utf-8",
+        *,
+        clean: Literal["fileflow"] | None = None,
+    ) -> "pd.DataFrame":
+        """Return an input that is CSV as a frame of pandas; see `AsyncTaskRunner`."""
+        read = self._twin.read_upstream_pandas_csv
+        return self._do(read, data_dependency_key, dag_id, encoding, clean=clean)
 
     @contextmanager
     def open_input(self, key: str) -> Iterator[Iterator[bytes]]:
@@ -194,9 +262,25 @@ class TaskRunner:
         """Write what a file holds, from where it stands, as the output, in bounded memory."""
         self._do(self._twin.write_from_stream, stream, content_type)
 
+    def write(
+        self,
+        value: Any,
+        name: str = OUTPUT,
+        format: str | None = None,
+        *,
+        format_options: Mapping[str, Any] | None = None,
+        **options: Unpack[OutputOptions],
+    ) -> None:
+        """Write a value as an output; see `AsyncTaskRunner.write`."""
+        self._do(self._twin.write, value, name, format, format_options=format_options, **options)
+
     def write_json(self, data: Any) -> None:
         """Write a value as the output, in JSON."""
         self._do(self._twin.write_json, data)
+
+    def write_pandas_csv(self, data: "pd.DataFrame", *, clean: Literal["fileflow"] | None = None) -> None:
+        """Write a frame as the output, in CSV; see `AsyncTaskRunner.write_pandas_csv`."""
+        self._do(self._twin.write_pandas_csv, data, clean=clean)
 
     def write_timestamp_file(self) -> None:
         """Write as the output when it ran: `{"RUN": …}`, in UTC."""

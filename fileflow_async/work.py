@@ -4,17 +4,35 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self, Unpack, cast
+from typing import Any, Self, TypedDict, Unpack, cast
 
+from fileflow_async import formats
 from fileflow_async.dependency import Dependency, undeclared
 from fileflow_async.draft import FileDraft
-from fileflow_async.errors import DependencyError, TargetWriteError
+from fileflow_async.errors import ConfigError, DependencyError, TargetWriteError
+from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.gates import Gate, pass_through
-from fileflow_async.manifest import Input, Producer
+from fileflow_async.manifest import Input, Manifest, Producer
 from fileflow_async.store import ContentOptions, TargetStore
 from fileflow_async.target import Reference, Slot, Target
 
 OUTPUT = "output"
+
+
+class OutputOptions(TypedDict, total=False):
+    """What may be said of a value that is written, beside its format; all of it is optional.
+
+    Attributes:
+        extension: The end of the data's name; by default the format's.
+        content_type: Its media type; by default the format's.
+        encoding: That of its text; by default UTF-8.
+        compression: How to compress it: gzip or zstd.
+    """
+
+    extension: str | None
+    content_type: str | None
+    encoding: str | None
+    compression: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +130,51 @@ class Work:
         """Return the verified bytes of an input."""
         return await self.store.read(key if isinstance(key, Reference) else await self.find(key, dag_id))
 
+    async def load(
+        self,
+        key: str | Reference,
+        kind: Any = None,
+        *,
+        dag_id: str | None = None,
+        format: str | None = None,
+        encoding: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Return an input as a value of Python.
+
+        Args:
+            key: Which dependency, or a version itself.
+            kind: What it should become, such as `pandas.DataFrame`; by default what suits the format.
+            dag_id: Read what another DAG's task of that name has.
+            format: What the data is, whatever its record says; where that says nothing, bytes.
+            encoding: That of its text, whatever its record says.
+            options: Those of the format.
+        """
+        reference = key if isinstance(key, Reference) else await self.find(key, dag_id)
+        record = cast(Manifest, (await self.store.version(reference)).manifest)  # version() returns one
+        facts = formats.Facts.of(
+            replace(
+                record,
+                format=format or record.format or "bytes",
+                encoding=encoding or record.encoding,
+            )
+        )
+        async with self.store.open(reference) as stream:
+            return await formats.read(stream, facts, kind, **options)
+
+    async def save(
+        self,
+        value: Any,
+        name: str = OUTPUT,
+        *,
+        format: str | None = None,
+        format_options: Mapping[str, Any] | None = None,
+        **options: Unpack[OutputOptions],
+    ) -> None:
+        """Write a value as an output, in a format that suits it unless one is named."""
+        async with self.open_output(name, format=format or suiting(value), **options) as draft:
+            await formats.write(draft, value, **(format_options or {}))
+
     @asynccontextmanager
     async def open_input(
         self, key: str | Reference, *, dag_id: str | None = None
@@ -176,3 +239,21 @@ class Work:
             for references in self.assignment.inputs.values()
             for reference in references
         ]
+
+
+def suiting(value: Any) -> str:
+    """Return the format that suits a value: frames become parquet, which keeps their types.
+
+    Raises:
+        ConfigError: None does; it must be named.
+    """
+    match kind_of_value(value):
+        case Kind.TEXT:
+            return "text"
+        case Kind.BYTES:
+            return "bytes"
+        case Kind.PANDAS | Kind.POLARS | Kind.ARROW:
+            return "parquet"
+    if value is None or isinstance(value, bool | int | float | list | dict):
+        return "json"
+    raise ConfigError(f"which format suits a {type(value).__name__} cannot be told; name it with format=")

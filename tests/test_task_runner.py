@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from fileflow_async.dependency import Dependency
 from fileflow_async.engine import Engine
-from fileflow_async.errors import ConfigError, DependencyError
+from fileflow_async.errors import ConfigError, DependencyError, FormatError
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, Slot, Target
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.testing.memory import MemoryStorage
+from fileflow_async.testing.rehearsal import rehearse
 from fileflow_async.work import Assignment, Work
 
 SLOT = Slot(logical_date=datetime(2026, 11, 20, tzinfo=UTC))
@@ -89,7 +91,7 @@ def test_an_input_is_read_as_it_is_wanted(store: TargetStore, dag_id: str | None
         (lambda runner: runner.write_file(b"\xe4", "image/png"), (b"\xe4", "bytes", "image/png")),
         (lambda runner: runner.write_from_stream(io.BytesIO(b"abc")), (b"abc", "bytes", "text/plain")),
         (lambda runner: runner.write_from_stream(io.StringIO("é")), ("é".encode(), "bytes", "text/plain")),
-        (lambda runner: runner.write_json({"a": 1}), (b'{"a": 1}', "json", "application/json")),
+        (lambda runner: runner.write_json({"a": 1}), (b'{"a":1}', "json", "application/json")),
     ],
 )
 def test_an_output_is_written_as_it_is_meant(store: TargetStore, write: Any, expected: Any) -> None:
@@ -173,3 +175,71 @@ async def test_a_runner_without_logic_says_so() -> None:
         TaskRunner(CONTEXT).run()
     with pytest.raises(NotImplementedError, match=r"AsyncTaskRunner has no run\(\)"):
         await AsyncTaskRunner(CONTEXT).run()
+
+
+FRAME = pd.DataFrame({"id": [7, 8], "name": ["é", None]})
+
+
+@pytest.mark.parametrize(
+    ("value", "format"),
+    [
+        ("é", "text"),
+        (b"\xe4", "bytes"),
+        ({"a": [1, None]}, "json"),
+        (3, "json"),
+        (None, "json"),
+        (FRAME, "parquet"),
+    ],
+)
+def test_a_value_is_written_in_the_format_that_suits_it(store: TargetStore, value: Any, format: str) -> None:
+    """And read back as what it was."""
+    first = TaskRunner(CONTEXT)
+    with running(first, store):
+        first.write(value)
+    assert written(store)[1] == format
+    second = rehearse(Copy, inputs={"copied": value})
+    if isinstance(value, pd.DataFrame):
+        pd.testing.assert_frame_equal(second.read(kind=pd.DataFrame), value)
+    else:
+        assert second.read() == value
+
+
+class Copy(TaskRunner):
+    def run(self) -> None:
+        self.write(self.read("copied"))
+
+
+def test_what_suits_nothing_must_be_named(store: TargetStore) -> None:
+    """An iterator may be anything."""
+    runner = TaskRunner(CONTEXT)
+    with running(runner, store):
+        with pytest.raises(ConfigError, match="which format suits a generator cannot be told; name it"):
+            runner.write(number for number in range(3))
+        runner.write(({"n": number} for number in range(3)), format="jsonl", compression="gzip")
+    assert written(store)[1] == "jsonl"
+
+
+@pytest.mark.parametrize("clean", [None, "fileflow"])
+def test_a_frame_is_written_and_read_as_csv(store: TargetStore, clean: Any) -> None:
+    """As it is; or cleaned as the original did, where nothing and `None` are the same."""
+    runner = TaskRunner(CONTEXT)
+    with running(runner, store):
+        runner.write_pandas_csv(FRAME, clean=clean)
+    data = written(store)[0]
+    assert (b'"None"' in data) == (clean == "fileflow")
+    reader = TaskRunner(CONTEXT)
+    with running(reader, store, frame=data):
+        frame = reader.read_upstream_pandas_csv("frame", clean=clean)
+    expected = ["7", "8"] if clean else [7, 8]
+    assert frame["id"].tolist() == expected
+    assert frame["name"].tolist()[0] == "é"
+    assert frame["name"].isna().tolist() == [False, True]
+
+
+def test_damaged_text_is_an_error_that_says_where(store: TargetStore) -> None:
+    """Not a frame with holes."""
+    runner = TaskRunner(CONTEXT)
+    with running(runner, store, orders=b"abc\xff"):
+        with pytest.raises(FormatError, match="is not valid utf-8 at byte 3"):
+            runner.read_upstream_file("orders")
+        runner.write("whatever")

@@ -13,6 +13,7 @@ from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError, FileflowError
 from fileflow_async.gates import Check, Gate
 from fileflow_async.hooks.store import open_store
+from fileflow_async.logic import AnyTaskRunner, Logic, working
 from fileflow_async.manifest import Producer
 from fileflow_async.operators.engine import EngineOperator
 from fileflow_async.operators.inputs import (
@@ -23,7 +24,7 @@ from fileflow_async.operators.inputs import (
     places_of,
 )
 from fileflow_async.operators.lineage import Lineage, emit, openlineage
-from fileflow_async.operators.logic import AnyTaskRunner, Logic, assignment, is_final, working
+from fileflow_async.operators.tries import assignment, is_final
 from fileflow_async.places import Places
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, check_name
@@ -99,6 +100,7 @@ class DiveOperator(EngineOperator):
         *,
         runner: AnyTaskRunner | None = None,
         inputs: Mapping[str, Sequence[Reference]] | None = None,
+        further: Mapping[str, Sequence[Reference]] | None = None,
     ) -> Iterator[Any]:
         """Read and write in a block; what it writes is committed when it ends well, and not at all otherwise.
 
@@ -109,6 +111,7 @@ class DiveOperator(EngineOperator):
             context: Airflow's.
             runner: Which task runner the block gets; by default a plain `TaskRunner`.
             inputs: The versions to read; by default those this run was told of, else the newest.
+            further: More of them, by name.
         """
         runner = runner or TaskRunner(context)
         self.lineage = None
@@ -117,6 +120,7 @@ class DiveOperator(EngineOperator):
                 if inputs is None:
                     places = self.places(context)
                     inputs = engine.run(find_inputs(store, places, handed_over(places, context)))
+                inputs = {**inputs, **(further or {})}
                 to_do = assignment(context, self.data_dependencies, inputs)
                 work = Work(store, to_do, gates=self.gates)
                 with working(runner, work, engine):

@@ -1,4 +1,4 @@
-"""Run a task's logic between its inputs and its outputs."""
+"""Run the logic of a task between its inputs and its outputs."""
 
 import inspect
 import logging
@@ -7,16 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-
-from fileflow_async.dependency import Dependency
 from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
-from fileflow_async.manifest import Producer
-from fileflow_async.target import Reference, Slot
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
-from fileflow_async.work import Assignment, Work
+from fileflow_async.work import Work
 
 AnyTaskRunner = TaskRunner | AsyncTaskRunner
 
@@ -73,34 +67,6 @@ def tell(runner: AnyTaskRunner, engine: Engine, callback: str, argument: Any) ->
     """Call a callback of a runner, sync or async, where its class defines it."""
     if (function := getattr(runner, callback, None)) is not None:
         _await(function(argument), engine)
-
-
-def assignment(
-    context: Context, dependencies: Mapping[str, Dependency], inputs: Mapping[str, Sequence[Reference]]
-) -> Assignment:
-    """Return what a try is to read and where it is to write."""
-    ti = context["ti"]
-    start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    producer = Producer.of(ti)
-    return Assignment(
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        slot=Slot.of(context),
-        map_index=producer.map_index,
-        dependencies=dependencies,
-        inputs=inputs,
-        producer=producer,
-        interval=None if start is None or end is None else (start.isoformat(), end.isoformat()),
-    )
-
-
-def is_final(error: BaseException, context: Context) -> bool:
-    """Tell whether Airflow will not try the task again after this error."""
-    if isinstance(error, AirflowSkipException):
-        return False
-    ti = context["ti"]
-    no_more = ti.max_tries == 0 or ti.try_number > ti.max_tries
-    return no_more or isinstance(error, AirflowFailException | AirflowSensorTimeout)
 
 
 def _tell_of_failure(runner: AnyTaskRunner, engine: Engine, error: Exception) -> None:
