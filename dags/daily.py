@@ -25,7 +25,7 @@ class Day(AsyncTaskRunner):
     """The clicks of a day, from as many hours as there are."""
 
     async def run(self) -> None:
-        hours = [await self.work.load(each) for each in self.work.references("hours")]
+        hours = [await self.read(each) for each in self.work.references("hours")]
         await self.write_json({"clicks": sum(hour["clicks"] for hour in hours), "hours": len(hours)})
 
 

@@ -24,7 +24,7 @@ class Merge(AsyncTaskRunner):
 
     async def run(self) -> None:
         # One dependency stands for as many targets as the mapped task has instances.
-        tables = [await self.work.load(each, list) for each in self.work.references("orders")]
+        tables = [await self.read(each, list) for each in self.work.references("orders")]
         await self.write([order for table in tables for order in table], format="csv")
 
 

@@ -1,6 +1,15 @@
 """Sphinx: Markdown pages, and a reference from docstrings."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from importlib.metadata import version as version_of
+
+# The reference imports Airflow, which makes folders at its home: not in that of whoever builds the site.
+if "AIRFLOW_HOME" not in os.environ:
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 project = "fileflow_async"
 author = "The fileflow_async authors"

@@ -4,8 +4,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
+
+from asgiref.sync import sync_to_async
 
 from fileflow_async import manifest
+from fileflow_async.config import Settings
 from fileflow_async.errors import ConfigError
 from fileflow_async.feed import PREFIX as FEED
 from fileflow_async.status import FAILED_SUFFIX, attempt_in, unfinished_in
@@ -72,6 +76,11 @@ class Rules:
     orphans_for: float = DAY
     feed_for: float = DAY
 
+    @classmethod
+    def configured(cls) -> Self:
+        """Return the rules that the `[fileflow]` settings make."""
+        return cls(commits_for=Settings.load().retention_days * DAY)
+
     def __post_init__(self) -> None:
         if self.commits < 1:
             raise ConfigError(
@@ -92,32 +101,36 @@ async def gc(
 ) -> Report:
     """Remove what the rules do not keep, or only say what that would be.
 
-    The newest commit of a target always stays, and so does every name that is not ours. A record goes before its
-    data: a reader never meets a record whose data is gone for longer than a moment.
+    The newest commit of a target always stays, and so does every name that is not ours. A record goes before
+    its data: a reader never meets a record whose data is gone for longer than a moment.
 
     Args:
         store: Where.
         dry_run: Remove nothing.
-        rules: What is kept.
+        rules: What is kept; by default as `[fileflow] retention_days` says.
         prefix: Only keys that begin so, such as `<dag>/`.
         progress: Called for each object once it is removed, or would be.
     """
     doomed: list[Doomed] = []
-    kept = 0
-    rules = rules or Rules()
-    async for folder, listing in _folders(store, prefix):
-        found = list(_doomed(folder, listing, rules))
-        if found and not dry_run:  # the page may be old: an attempt may have been committed since
-            listing = await store.storage.list(folder)
-            found = list(_doomed(folder, listing, rules))
+    looked, seen = set[str](), 0
+    rules = rules or await sync_to_async(Rules.configured, thread_sensitive=False)()
+    async for folder, page in _folders(store, prefix):
+        seen += len(page.entries)
+        if folder in looked or not any(_doomed(folder, page, rules)):
+            continue
+        looked.add(folder)
+        # The page may be old, and part of the folder only: an attempt may have been committed since.
+        found = list(_doomed(folder, await store.storage.list(folder), rules))
+        found = [each for each in found if each.key.startswith(prefix)]
+        if not dry_run:
             await store.storage.delete(each.key for each in found)
-        kept += len(listing.entries) - len(found)
         doomed += found
         for each in found:
             if progress is not None:
                 progress(each)
-    before = store.clock.time() - rules.orphans_for
-    uploads = await store.storage.abandon(before=before, dry_run=dry_run)
+    kept = max(0, seen - len(doomed))
+    now = (await store.storage.list(prefix, limit=1)).now
+    uploads = await store.storage.abandon(before=now - rules.orphans_for, dry_run=dry_run)
     doomed += [Doomed(key, 0, Reason.OLD_UPLOAD) for key in uploads if key.startswith(prefix)]
     return Report(doomed, kept, dry_run)
 

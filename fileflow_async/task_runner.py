@@ -11,6 +11,7 @@ from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
 from fileflow_async.storage.protocol import PIECE
 from fileflow_async.store import ContentOptions
+from fileflow_async.target import Reference
 from fileflow_async.work import OUTPUT, OutputOptions, Work
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ class AsyncTaskRunner:
         """Return an input as a file that can be sought in, at its start."""
         return io.BytesIO(await self.work.read(data_dependency_key, dag_id=dag_id))
 
-    async def read(self, key: str, kind: Any = None, **options: Any) -> Any:
+    async def read(self, key: str | Reference, kind: Any = None, **options: Any) -> Any:
         """Return an input as a value: what suits its format, or the kind that is asked for.
 
         Args:
-            key: Which dependency.
+            key: Which dependency, or one of the versions it stands for.
             kind: A type or its name, such as `pandas.DataFrame`, `list`, `str` or `bytes`.
             options: Those of the format.
         """
@@ -107,7 +108,7 @@ class AsyncTaskRunner:
         options = {"dag_id": dag_id, "format": "csv", "encoding": encoding, "clean": clean}
         return cast("pd.DataFrame", await self.work.load(data_dependency_key, "pandas.DataFrame", **options))
 
-    def open_input(self, key: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open_input(self, key: str | Reference) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open an input for reading it in pieces, in bounded memory."""
         return self.work.open_input(key)
 
@@ -214,7 +215,7 @@ class TaskRunner:
         """Return an input as a file that can be sought in, at its start."""
         return self._do(self._twin.get_upstream_stream, data_dependency_key, dag_id)
 
-    def read(self, key: str, kind: Any = None, **options: Any) -> Any:
+    def read(self, key: str | Reference, kind: Any = None, **options: Any) -> Any:
         """Return an input as a value; see `AsyncTaskRunner.read`."""
         return self._do(self._twin.read, key, kind, **options)
 
@@ -243,7 +244,7 @@ class TaskRunner:
         return self._do(read, data_dependency_key, dag_id, encoding, clean=clean)
 
     @contextmanager
-    def open_input(self, key: str) -> Iterator[Iterator[bytes]]:
+    def open_input(self, key: str | Reference) -> Iterator[Iterator[bytes]]:
         """Open an input for reading it in pieces, in bounded memory."""
         with self._running.opened(self._twin.open_input(key)) as pieces:
             yield self._pieces(pieces)

@@ -47,8 +47,8 @@ class DiveOperator(EngineOperator):
         fileflow_root: The URI of the store; by default `[fileflow] root`. Templated.
         fileflow_conn_id: The Airflow connection that opens it. Templated.
         outputs: The names of what the task makes.
-        gates: What its output must satisfy before anybody can see it: `Gate`s or functions, or several of
-            them by the names of the outputs.
+        gates: What its output must satisfy before anybody can see it: functions, or `Gate` around one; or
+            several of them by the names of the outputs.
         skip_if_committed: Do no work where a try before this one has committed all outputs since the task was
             last cleared: it only failed to say so.
         kwargs: As for any operator, or for the one that it is mixed into.
