@@ -1,5 +1,6 @@
 """What a storage promises: few verbs over flat keys, each executed by `testing.storage_contract`."""
 
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from fileflow_async.errors import FileflowError, TargetNameError, quoted
 
 PIECE = 8 * 1024 * 1024  # bytes a read or a part: 64 KiB pieces cost nine times as much on disk
 BINARY = "application/octet-stream"
+_NO_KEY = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|[\x00-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class Sink(Protocol):
     """An object while it is written."""
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take more bytes; waits while too many are under way, so that memory stays bounded."""
+        """Take more bytes; waits while too many are under way, so that memory stays bounded.
+
+        A write that failed or was cancelled spoils the object: the block can no longer end well.
+        """
         ...
 
     @property
@@ -70,8 +75,10 @@ class Tail(Protocol):
     """New names below a prefix, as hints: late, twice or not at all, but cheap to ask for."""
 
     async def names(self) -> Sequence[str]:
-        """Return the last parts of the keys that appeared since the last call, those of the very last
-        moments again where the backend cannot tell; on the first call, those of the last moments.
+        """Return the last parts of the keys that appeared since the last call.
+
+        The first call returns those of the last moments; where the backend cannot tell what is new, names of
+        the last moments come again.
 
         Raises:
             StorageUnavailableError: The store does not answer.
@@ -88,10 +95,10 @@ class Tail(Protocol):
 class Storage(Protocol):
     """Bytes by key, in one folder, bucket or prefix.
 
-    Keys are parts joined by `/`; a part is not empty, not `.` or `..`, and has no control character. All methods
-    but `uri` and `check_key` may raise `StorageUnavailableError` (ask again later), `TargetAccessError` (the store
-    refuses) and `TargetNameError` (the key cannot be one). Cancelling any of them leaves nothing half done under
-    its key, and no task, thread or connection busy for it.
+    Keys are parts joined by `/`; a part is not empty, not `.` or `..`, and has no control character. All
+    methods but `uri` and `check_key` may raise `StorageUnavailableError` (ask again later),
+    `TargetAccessError` (the store refuses) and `TargetNameError` (the key cannot be one). Cancelling any of
+    them leaves nothing half done under its key, and no task, thread or connection busy for it.
     """
 
     @property
@@ -103,11 +110,17 @@ class Storage(Protocol):
         """Return where a key lies, for people."""
         ...
 
-    async def put(self, key: str, data: bytes, *, content_type: str = BINARY) -> Entry:
+    async def put(self, key: str, data: bytes, *, content_type: str = BINARY, durable: bool = True) -> Entry:
         """Store `data` under a new key, at once and for good.
 
-        Nobody ever sees a part of it, and once this returns it survives a loss of power. Storing the same bytes
-        under the same key again is no error (a reply may have been lost).
+        Nobody ever sees a part of it, and once this returns it survives a loss of power. Storing the same
+        bytes under the same key again is no error (a reply may have been lost).
+
+        Args:
+            key: Where.
+            data: What.
+            content_type: What it is.
+            durable: False where a loss of power may take it: a hint need not cost two syncs.
 
         Raises:
             TargetSupersededError: Other bytes stand there already, as far as the store can tell; they stay.
@@ -148,7 +161,9 @@ class Storage(Protocol):
         """
         ...
 
-    def stream(self, key: str, *, etag: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def stream(
+        self, key: str, *, etag: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open an object for reading it from its start in pieces, in bounded memory.
 
         Raises:
@@ -170,12 +185,12 @@ class Storage(Protocol):
     ) -> Listing:
         """Return the objects whose keys begin with `prefix`, in the order of the keys.
 
-        An object is listed as soon as the call that stored it has returned. Writes under way show, if at all, under
-        hidden names that end in `.part`. No objects is an empty listing, whatever the prefix.
+        An object is listed as soon as the call that stored it has returned. Writes under way show, if at all,
+        under hidden names that end in `.part`. No objects is an empty listing, whatever the prefix.
 
         Args:
             prefix: Any text; `a/b` also matches `a/bc`.
-            start_after: Only keys behind this one.
+            start_after: Only entries behind this key: no folder that it names or lies in.
             limit: At most so many entries; None for all.
             shallow: Fold all keys that go on behind the next `/` into one folder each.
         """
@@ -193,7 +208,7 @@ class Storage(Protocol):
         ...
 
     async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
-        """Take back streams that their writers left open before that moment; return the keys of their objects.
+        """Take back streams that their writers left open before that moment; return their objects' keys.
 
         Only those that `list` cannot show: multipart uploads.
         """
@@ -202,8 +217,8 @@ class Storage(Protocol):
     def tail(self, prefix: str) -> AbstractAsyncContextManager[Tail]:
         """Follow the keys that appear below a prefix that ends in `/`.
 
-        The keys are made of two parts behind the prefix: a UTC minute (`20261120T1015`) and a name that begins with
-        the UTC millisecond of that minute at which the key was made, by the store's clock.
+        The keys are made of two parts behind the prefix: a UTC minute (`20261120T1015`) and a name that
+        begins with the UTC millisecond of that minute at which the key was made, by the store's clock.
         """
         ...
 
@@ -216,6 +231,10 @@ def check_key(key: str) -> str:
     """
     if not isinstance(key, str):
         raise TargetNameError(f"a key must be a string, got {type(key).__name__}")
-    if any(part in ("", ".", "..") for part in key.split("/")) or any(ord(char) < 32 for char in key):
+    if _NO_KEY.search(key):
         raise TargetNameError(f"{quoted(key)} is not a key: its parts must not be empty, '.' or '..'")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise TargetNameError(f"{quoted(key)} is not a key: it is not valid Unicode text") from error
     return key

@@ -1,0 +1,220 @@
+"""An object of a local storage while it is written, hidden until it is whole."""
+
+import errno
+import os
+import time
+from contextlib import AbstractContextManager, suppress
+from io import FileIO
+from logging import getLogger
+
+from fileflow_async.errors import TargetWriteError
+from fileflow_async.storage.local_errors import path_of, translated
+from fileflow_async.storage.local_root import Root, anew, opened, sync_folder
+from fileflow_async.storage.protocol import Entry
+
+# O_EXCL makes the hidden name a lock as well: who holds it is the only one that may rename to the final name,
+# so that the look before the rename cannot be overtaken.
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_MODE = 0o640
+_TRIES = 16  # as often as a clean-up may remove the folder between its making and its use
+_WAIT = 0.02  # seconds between looks at a name that another writer holds …
+_LOOKS = 25  # … half a second in all: a put takes milliseconds, and whoever died at one never ends
+
+log = getLogger(__name__)
+
+
+class HiddenFile:
+    """A file `.<name>.part`, which becomes `<name>` or is taken back.
+
+    It owns the descriptor of its folder from `open` to `publish` or `discard`, one of which must follow; the
+    file belongs to whoever opened it, until it is handed to one of the two. All methods but `abandon` block,
+    and none may run beside another.
+
+    Attributes:
+        written: How many bytes are in it.
+    """
+
+    def __init__(self, root: Root, key: str, *, durable: bool) -> None:
+        self._root = root
+        self._key = key
+        *self._parents, self._name = key.split("/")
+        self._part = f".{self._name}.part"
+        self._durable = durable
+        self._folder: int | None = None
+        self._abandoned = False
+        self.written = 0
+
+    @property
+    def path(self) -> str:
+        """Where the object will lie, for people."""
+        return path_of(self._root.directory, self._key)
+
+    def abandon(self) -> None:
+        """Forbid the publishing that may be under way: nobody waits for it any longer."""
+        self._abandoned = True
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Raise the family's errors for the system's, with what is known of this object."""
+        return translated(self._root.directory, self._key, "write", written=lambda: self.written)
+
+    def open(self, _path: str = "", _flags: int = 0) -> int:
+        """Make the hidden file and return its descriptor, the caller's to close; fit to be an `opener`.
+
+        Raises:
+            TargetSupersededError: The object is there already, or another writer is at work on it.
+        """
+        with self.translated():
+            return self._open()
+
+    def put(self, data: bytes) -> Entry:
+        """Write the whole object; when the same bytes stand there already, that is as good.
+
+        Raises:
+            TargetSupersededError: Other bytes are there; or another writer held the hidden name for too long.
+        """
+        with self.translated():
+            for _ in range(_LOOKS):
+                with suppress(FileExistsError):
+                    return self._publish(FileIO(self._open(), "wb"), data)
+                if (entry := self._same(data)) is not None:
+                    return entry
+                time.sleep(_WAIT)
+            return self._publish(FileIO(self._open(), "wb"), data)
+
+    def publish(self, file: FileIO, rest: bytes | bytearray) -> Entry:
+        """Write the rest, close the file for good, and give it its name; on any failure take it back.
+
+        Raises:
+            TargetSupersededError: The object came to be there in the meantime.
+            TargetWriteError: It could not be stored.
+        """
+        with self.translated():
+            return self._publish(file, rest)
+
+    def discard(self, file: FileIO | None) -> None:
+        """Take back whatever there is; does nothing a second time, or once published."""
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+        if self._folder is None:
+            return
+        try:
+            os.unlink(self._part, dir_fd=self._folder)
+        except OSError as error:
+            log.warning("%s/%s could not be removed: %s", os.path.dirname(self.path), self._part, error)
+        finally:
+            self._leave()
+
+    def _open(self) -> int:
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                return anew(self._open_once)
+        return self._open_once()
+
+    def _open_once(self) -> int:
+        self._folder = self._root.make(self._parents)
+        try:
+            descriptor = os.open(self._part, _CREATE, _FILE_MODE, dir_fd=self._folder)
+        except BaseException:
+            self._leave()
+            raise
+        try:
+            self._check_free(self._folder)
+        except BaseException:
+            os.close(descriptor)
+            self.discard(None)
+            raise
+        return descriptor
+
+    def _publish(self, file: FileIO, rest: bytes | bytearray) -> Entry:
+        try:
+            status = self._complete(file, rest)
+            self._rename(status)
+        except BaseException:
+            self.discard(file)
+            raise
+        self._settle()
+        return Entry(self._key, status.st_size, status.st_mtime)
+
+    def _complete(self, file: FileIO, rest: bytes | bytearray) -> os.stat_result:
+        """Write, sync, close once: a second close would hide the number of the first."""
+        view = memoryview(rest)
+        while view:
+            count = file.write(view)
+            self.written += count
+            view = view[count:]
+        if self._durable:
+            os.fsync(file.fileno())
+            self._root.keep(self._parents)
+        status = os.fstat(file.fileno())
+        file.close()
+        return status
+
+    def _rename(self, status: os.stat_result) -> None:
+        folder = self._held()
+        self._check_free(folder)
+        self._check_wanted()
+        try:
+            os.rename(self._part, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            if not self._is_in_place(folder, status):  # on NFS the reply may be what was lost
+                raise
+
+    def _settle(self) -> None:
+        try:
+            if self._durable:
+                sync_folder(self._held())
+        except OSError as error:
+            # Not taken back: whoever saw it may have acted on it. A put of the same bytes syncs again.
+            raise TargetWriteError(
+                f"{self.path!r} is in its place, but may not survive a loss of power: {error.strerror}",
+                errno=error.errno,
+            ) from error
+        finally:
+            self._leave()
+
+    def _same(self, data: bytes) -> Entry | None:
+        """Return the object if it has these bytes; None if there is none."""
+        folder = self._root.enter(self._parents)
+        with opened(folder), suppress(FileNotFoundError):
+            return self._compared(
+                folder, FileIO(self._root.open_file_in(folder, self._name, self._key)), data
+            )
+        return None
+
+    def _compared(self, folder: int, file: FileIO, data: bytes) -> Entry:
+        with file:
+            status = os.fstat(file.fileno())
+            if status.st_size != len(data) or file.read() != data:
+                raise self._exists()
+            if self._durable:  # whoever wrote it may have died before its sync
+                os.fsync(file.fileno())
+                self._root.keep(self._parents)
+                sync_folder(folder)
+            return Entry(self._key, status.st_size, status.st_mtime)
+
+    def _check_free(self, folder: int) -> None:
+        with suppress(FileNotFoundError):
+            self._root.check_file(os.stat(self._name, dir_fd=folder, follow_symlinks=False), self._key)
+            raise self._exists()
+
+    def _check_wanted(self) -> None:
+        if self._abandoned:
+            raise TargetWriteError(f"{self.path!r}: nobody waits for it any longer; nothing was published")
+
+    def _exists(self) -> FileExistsError:
+        return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._name)
+
+    def _is_in_place(self, folder: int, status: os.stat_result) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._name, dir_fd=folder, follow_symlinks=False), status)
+        except OSError:
+            return False
+
+    def _held(self) -> int:
+        assert self._folder is not None  # noqa: S101 - between `open` and its end
+        return self._folder
+
+    def _leave(self) -> None:
+        folder, self._folder = self._held(), None
+        os.close(folder)

@@ -1,0 +1,415 @@
+"""The tail of a local storage misses nothing that the times of folders show, and wakes up where it can."""
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fileflow_async.errors import StorageUnavailableError, TargetAccessError, TargetNameError
+from fileflow_async.storage import local_root, local_tail, local_watcher
+from fileflow_async.storage.local import LocalStorage
+from fileflow_async.storage.protocol import Tail
+from fileflow_async.testing.storage_contract import eventually
+
+aside = asyncio.to_thread
+FEED = ".feed/"
+
+
+@pytest.fixture
+async def local(tmp_path: Path) -> AsyncIterator[LocalStorage]:
+    """A storage on disk."""
+    async with LocalStorage(tmp_path, durability="none") as storage:
+        yield storage
+
+
+@pytest.fixture
+async def tail(local: LocalStorage) -> AsyncIterator[Tail]:
+    """A tail of its feed."""
+    async with local.tail(FEED) as tail:
+        yield tail
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Path:
+    """Where the feed lies."""
+    return tmp_path / ".feed"
+
+
+def plant(folder: Path, name: str, *, modified: int | None = None) -> None:
+    """Make an entry behind the storage's back, if wanted without changing the time of its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
+    if modified is not None:
+        os.utime(folder, ns=(modified, modified))
+
+
+async def put(local: LocalStorage, *names: str, minute: str = "20261120T1015") -> None:
+    for name in names:
+        await local.put(f"{FEED}{minute}/{name}", b"")
+
+
+async def test_a_name_of_the_same_tick_is_found(feed: Path, tail: Tail) -> None:
+    """A folder's time is coarse: a name can come after the look without changing it."""
+    moment = 1_763_700_000_000_000_000
+    await aside(plant, feed / "20261120T1015", "a", modified=moment)
+    assert await tail.names() == ["a"]
+    for name in ("b", "c", "d"):
+        await aside(plant, feed / "20261120T1015", name, modified=moment)
+        assert await tail.names() == [name]
+
+
+async def test_a_settled_folder_is_not_listed_again(
+    feed: Path, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the tick is over for certain: an hour of folders costs a stat each."""
+    listed: list[Any] = []
+    original = os.listdir
+
+    def note(path: Any) -> list[str]:
+        listed.append(path)
+        return original(path)
+
+    moment = 1_763_700_000_000_000_000
+    await aside(plant, feed / "20261120T1015", "a", modified=moment)
+    assert await tail.names() == ["a"]
+    monkeypatch.setattr(local_tail, "_SETTLE", 0.0)
+    monkeypatch.setattr(os, "listdir", note)
+    assert await tail.names() == []  # the last look at it
+    assert len(listed) == 1
+    for _ in range(3):
+        assert await tail.names() == []
+    assert len(listed) == 1
+    await aside(plant, feed / "20261120T1015", "b", modified=moment + 1)
+    assert await tail.names() == ["b"]
+    assert len(listed) == 2
+
+
+async def test_the_first_look_gives_the_folders_that_changed_last(feed: Path, tail: Tail) -> None:
+    """Whatever they are called: a writer whose clock is wrong hides nobody."""
+    for number, minute in enumerate(("2031", "2026a", "1999", "2026b", "2026c", "1970")):
+        await aside(plant, feed / minute, f"in {minute}", modified=1_763_700_000_000_000_000 + number)
+    assert sorted(await tail.names()) == ["in 1970", "in 2026b", "in 2026c"]
+    await aside(plant, feed / "2031", "new", modified=1_763_700_000_000_000_009)
+    assert sorted(await tail.names()) == ["in 2031", "new"]  # what was there before is not told from the new
+    await aside(plant, feed / "2031", "newer", modified=1_763_700_000_000_000_019)
+    assert await tail.names() == ["newer"]
+
+
+async def test_names_are_forgotten_in_time(feed: Path, tail: Tail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory stays bounded; a folder that changes after that is given as a whole."""
+    await aside(plant, feed / "a", "old", modified=1_000_000_000)
+    monkeypatch.setattr(local_tail, "_SETTLE", 0.0)
+    assert await tail.names() == ["old"]
+    assert await tail.names() == []
+    minutes: Any = tail
+    assert minutes._minutes["a"].names == {"old"}
+    monkeypatch.setattr(local_tail, "_REMEMBER", 0.0)
+    assert await tail.names() == []
+    assert minutes._minutes["a"].names is None
+    await aside(plant, feed / "a", "new", modified=2_000_000_000)
+    assert await tail.names() == ["new", "old"]
+
+
+async def test_folders_that_are_gone_are_forgotten(local: LocalStorage, tail: Tail) -> None:
+    """Nothing is kept for them, and nothing is raised."""
+    await put(local, "a")
+    assert await tail.names() == ["a"]
+    await local.delete([f"{FEED}20261120T1015/a"])
+    assert await tail.names() == []
+    seen: Any = tail
+    assert seen._minutes == {}
+    await put(local, "a")
+    assert await tail.names() == ["a"]
+
+
+@pytest.mark.parametrize("when", ["before its time is taken", "before it is listed"])
+async def test_a_folder_may_vanish_under_the_look(
+    local: LocalStorage, feed: Path, tail: Tail, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The others are looked at all the same."""
+    await put(local, "a", minute="1")
+    await put(local, "b", minute="2")
+    original, opened = local_root.open_below, list[str]()
+
+    def remove_first(folder: int, name: str) -> int:
+        opened.append(name)
+        if opened.count("1") == (1 if when == "before its time is taken" else 2) and (feed / "1").exists():
+            (feed / "1/a").unlink()
+            (feed / "1").rmdir()
+        return original(folder, name)
+
+    monkeypatch.setattr(local_tail, "open_below", remove_first)
+    assert await tail.names() == ["b"]
+    assert not await aside((feed / "1").exists)
+
+
+async def test_writes_under_way_are_no_names(local: LocalStorage, feed: Path, tail: Tail) -> None:
+    """They get theirs when they are whole."""
+    await aside(plant, feed / "20261120T1015", ".a.part")
+    await put(local, "b")
+    assert await tail.names() == ["b"]
+
+
+async def test_what_is_no_minute_folder_is_passed_over(local: LocalStorage, feed: Path, tail: Tail) -> None:
+    """Files and links beside them are not the feed's."""
+    await put(local, "a")
+    await aside(plant, feed, "file")
+    await aside((feed / "link").symlink_to, feed / "20261120T1015")
+    assert await tail.names() == ["a"]
+
+
+async def test_a_look_that_was_cancelled_loses_nothing(local: LocalStorage, tail: Tail) -> None:
+    """What it found, the next one gives."""
+    await put(local, "a")
+    for steps in range(60):
+        look = asyncio.ensure_future(tail.names())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        look.cancel()
+        if (await asyncio.gather(look, return_exceptions=True))[0] == ["a"]:
+            break
+    else:
+        assert await tail.names() == ["a"]
+    assert await tail.names() == []
+
+
+async def test_a_feed_that_is_a_link_is_refused(tmp_path: Path, tail: Tail) -> None:
+    """Links are not followed here either, nor watched."""
+
+    def plant_link() -> None:
+        plant(tmp_path / "elsewhere/20261120T1015", "a")
+        (tmp_path / ".feed").symlink_to(tmp_path / "elsewhere")
+
+    await aside(plant_link)
+    with pytest.raises(TargetAccessError, match=r"\.feed' is a symbolic link; links are not followed$"):
+        await tail.names()
+    await nothing_comes(tail)
+
+
+@pytest.mark.parametrize("prefix", ["../", "a/../b/", "/", "a//"])
+async def test_a_feed_outside_the_root_is_refused(local: LocalStorage, prefix: str) -> None:
+    """Nobody may look there, nor watch."""
+    with pytest.raises(TargetNameError):
+        async with local.tail(prefix):
+            pytest.fail("nobody gets in")
+
+
+async def test_a_root_that_is_away_is_an_outage(tmp_path: Path) -> None:
+    """Not an empty feed."""
+    async with LocalStorage(tmp_path / "root", create=True) as storage, storage.tail(FEED) as tail:
+        await aside((tmp_path / "root").rmdir)
+        with pytest.raises(StorageUnavailableError, match="does not exist on host"):
+            await tail.names()
+
+
+# Waking up.
+
+
+async def test_a_name_wakes_whoever_waits(local: LocalStorage, tail: Tail) -> None:
+    """Within some tens of milliseconds, in the folder of this minute and of the next."""
+    await put(local, "first")
+    assert await tail.names() == ["first"]
+    delays = []
+    for number in range(12):
+        waiting = asyncio.create_task(follow(tail, f"name{number}"))
+        await settle(tail)
+        begun = time.perf_counter()
+        await put(local, f"name{number}", minute=f"20261120T10{16 + number // 3}")
+        await asyncio.wait_for(waiting, 10)
+        delays.append(time.perf_counter() - begun)
+    assert sorted(delays)[6] < 0.25  # 0.02 to 0.05 on an idle machine; the poll would take seconds
+
+
+async def test_the_first_call_comes_back_once_the_watch_has_begun(local: LocalStorage, tail: Tail) -> None:
+    """What came before it began would be missed otherwise."""
+    await put(local, "a")
+    await asyncio.wait_for(tail.changed(), 10)
+    await nothing_comes(tail)
+
+
+async def test_what_is_not_whole_wakes_nobody(local: LocalStorage, feed: Path, tail: Tail) -> None:
+    """Nor does a removal."""
+    await put(local, "a", "b")
+    await asyncio.wait_for(tail.changed(), 10)
+    await aside(plant, feed / "20261120T1015", ".c.part")
+    await aside((feed / "20261120T1015/a").unlink)
+    await nothing_comes(tail)
+
+
+async def test_a_feed_that_comes_later_is_watched_then(
+    local: LocalStorage, tail: Tail, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until then the looks at intervals find it; the log says so once."""
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    with caplog.at_level(logging.INFO, "fileflow_async"):
+        for _ in range(3):
+            await nothing_comes(tail)
+    assert said(caplog) == ["the folder is not there yet"]
+    await put(local, "a")
+    await asyncio.wait_for(follow(tail, "a"), 10)
+    await asyncio.wait_for(tail.changed(), 10)  # the watch has begun
+    await nothing_comes(tail)
+    await put(local, "b")
+    await asyncio.wait_for(follow(tail, "b"), 10)
+
+
+async def test_a_feed_that_is_removed_and_made_again_is_watched_again(
+    local: LocalStorage, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next that waits."""
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    for number in range(3):
+        await put(local, f"{number}")
+        await asyncio.wait_for(follow(tail, f"{number}"), 10)
+        await local.delete([f"{FEED}20261120T1015/{number}"])
+        await eventually(no_watch)
+
+
+async def test_failing_to_watch_is_not_tried_again_at_once(
+    tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A waiter asks every second or so, for hours."""
+    tried = []
+    monkeypatch.setattr(local_watcher.Watcher, "_run", lambda _: tried.append(1))
+    for _ in range(5):
+        await nothing_comes(tail)
+    assert tried == [1]
+
+
+async def test_without_watchfiles_nothing_wakes_anybody(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says once which extra would."""
+    monkeypatch.setitem(sys.modules, "watchfiles._rust_notify", None)
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    await put(local, "a")
+    with caplog.at_level(logging.INFO, "fileflow_async"):
+        async with local.tail(FEED) as tail:
+            for _ in range(3):
+                await nothing_comes(tail)
+            assert await tail.names() == ["a"]
+    assert said(caplog) == ["watchfiles is not installed (extra: inotify)"]
+
+
+async def test_a_limit_of_the_system_is_said_in_the_log(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, not at every attempt."""
+
+    def fail(*_args: Any) -> None:
+        raise OSError(28, "OS file watch limit reached")
+
+    monkeypatch.setattr("watchfiles._rust_notify.RustNotify", fail)
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    await put(local, "a")
+    with caplog.at_level(logging.INFO, "fileflow_async"):
+        async with local.tail(FEED) as tail:
+            for _ in range(3):
+                await nothing_comes(tail)
+            assert await tail.names() == ["a"]
+    assert said(caplog) == ["[Errno 28] OS file watch limit reached"]
+
+
+async def test_a_folder_that_vanishes_before_it_is_watched_is_left_out(
+    local: LocalStorage, feed: Path, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left is watched."""
+    from watchfiles._rust_notify import RustNotify
+
+    await put(local, "a", minute="1")
+    await put(local, "b", minute="2")
+    tried: list[list[str]] = []
+
+    def remove_first(paths: Sequence[str], *args: Any) -> RustNotify:
+        tried.append([os.path.basename(path) for path in paths])
+        if len(tried) == 1:
+            (feed / "1/a").unlink()
+            (feed / "1").rmdir()
+        return RustNotify(list(paths), *args)
+
+    monkeypatch.setattr("watchfiles._rust_notify.RustNotify", remove_first)
+    await asyncio.wait_for(tail.changed(), 10)
+    assert tried == [[".feed", "2", "1"], [".feed", "2"]]
+
+
+async def test_the_thread_ends_with_the_tail(local: LocalStorage) -> None:
+    """However the block ends; and a tail that is over starts no other."""
+    await put(local, "a")
+    async with local.tail(FEED) as tail:
+        await asyncio.wait_for(tail.changed(), 10)
+        assert not await no_watch()
+    await eventually(no_watch)
+    waiting = asyncio.create_task(tail.changed())
+    await asyncio.sleep(0)
+    assert await no_watch()
+    waiting.cancel()
+
+
+async def test_a_thread_that_nobody_stopped_ends_with_the_program(tmp_path: Path) -> None:
+    """Else the program would never end."""
+    program = f"""
+import asyncio
+from fileflow_async.storage.local import LocalStorage
+async def main():
+    global context
+    storage = await LocalStorage({str(tmp_path)!r}).__aenter__()
+    await storage.put(".feed/1/a", b"")
+    context = storage.tail(".feed/")
+    await (await context.__aenter__()).changed()
+    print("watching", flush=True)
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+"""
+    done = await aside(subprocess.run, [sys.executable, "-c", program], capture_output=True, timeout=30)
+    assert done.stdout == b"watching\n"
+    assert done.returncode == 0
+
+
+async def test_a_change_after_the_loop_is_told_to_nobody() -> None:
+    """The thread may be a little late."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    news = asyncio.Event()
+    local_tail._tell(loop, news)
+    assert not news.is_set()
+
+
+async def follow(tail: Tail, name: str) -> None:
+    """Do what a watch does, without its interval."""
+    while name not in await tail.names():
+        await tail.changed()
+
+
+async def settle(tail: Tail) -> None:
+    """Return once whoever follows waits, and the watch has begun."""
+    tails: Any = tail
+
+    async def waits() -> bool:
+        return bool(tails._news._waiters) and not await no_watch()
+
+    await eventually(waits)
+
+
+async def nothing_comes(tail: Tail) -> None:
+    """Wait a little for a change, in vain."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.15):
+            await tail.changed()
+
+
+async def no_watch() -> bool:
+    return not [thread for thread in threading.enumerate() if thread.name == "fileflow-watch"]
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    begin = "Changes of the feed are found at the poll interval, not at once: "
+    return [message.removeprefix(begin) for message in caplog.messages if message.startswith(begin)]
