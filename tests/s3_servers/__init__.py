@@ -1,0 +1,1 @@
+"""S3 servers for tests, and a proxy that breaks what they say."""
