@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 
@@ -20,6 +21,10 @@ class Clock(Protocol):
         """Return after so many seconds, and always yield to the event loop."""
         ...
 
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
+        """Raise TimeoutError when the block takes longer; None is for ever."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -35,3 +40,7 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds, and always yield to the event loop."""
         await asyncio.sleep(seconds)
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[asyncio.Timeout]:
+        """Raise TimeoutError when the block takes longer; None is for ever."""
+        return asyncio.timeout(seconds)

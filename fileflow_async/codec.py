@@ -19,7 +19,6 @@ _DIGEST = 24  # hex digits: 96 bits, so that two long ids never meet
 log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=4096)
 def encode(text: str, what: str = "id") -> str:
     """Return the path component that stands for `text`.
 
@@ -37,6 +36,11 @@ def encode(text: str, what: str = "id") -> str:
         raise TargetNameError(f"{what} must be a string, got {type(text).__name__}")
     if not text:
         raise TargetNameError(f"{what} is empty")
+    return _encode(text, what)
+
+
+@lru_cache(maxsize=4096)
+def _encode(text: str, what: str) -> str:
     try:
         raw = text.encode()
     except UnicodeEncodeError as error:
@@ -46,9 +50,8 @@ def encode(text: str, what: str = "id") -> str:
     component = _UNSAFE.sub(lambda unsafe: b"%%%02X" % unsafe[0][0], raw).decode("ascii")
     if len(component) <= LONGEST:
         return component
-    head = _CUT.sub(
-        "", component[:_HEAD]
-    )  # "~" is never left as it is above: no short id looks like a cut one
+    # "~" is never left as it is above: no short id looks like a cut one.
+    head = _CUT.sub("", component[:_HEAD])
     return f"{head}~{hashlib.sha256(raw).hexdigest()[:_DIGEST]}"
 
 
@@ -58,6 +61,8 @@ def decode(component: str) -> str:
     Raises:
         TargetNameError: `encode` never makes this component, or it was cut, so that the text is not in it.
     """
+    if not isinstance(component, str):
+        raise TargetNameError(f"an encoded id must be a string, got {type(component).__name__}")
     if "~" in component:
         raise TargetNameError(f"{quoted(component)} stands for an id that was too long to be kept whole")
     if not _COMPONENT.fullmatch(component):

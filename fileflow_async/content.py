@@ -1,23 +1,12 @@
 """What kind of data an attempt writes."""
 
-import codecs
 from dataclasses import dataclass
 
-from fileflow_async.errors import ConfigError, quoted
+from fileflow_async.formats.compression import EXTENSIONS, check_compression
+from fileflow_async.formats.encoding import check_encoding
+from fileflow_async.formats.registry import find, refuse_unsafe
 from fileflow_async.storage.protocol import BINARY
 from fileflow_async.target import check_extension
-
-_UNSAFE = frozenset({"pickle", "pkl", "joblib", "dill", "cloudpickle"})  # reading them runs what is in them
-_KINDS = {  # format -> extension, content type
-    "text": ("txt", "text/plain"),
-    "bytes": ("bin", BINARY),
-    "json": ("json", "application/json"),
-    "jsonl": ("jsonl", "application/x-ndjson"),
-    "csv": ("csv", "text/csv"),
-    "parquet": ("parquet", "application/vnd.apache.parquet"),
-    "arrow": ("arrow", "application/vnd.apache.arrow.file"),
-}
-_COMPRESSIONS = {"gzip": "gz", "zstd": "zst"}  # compression -> extension
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +35,15 @@ class Content:
             ConfigError: A format is unsafe, an encoding or a compression unknown.
             TargetNameError: The extension cannot be one.
         """
-        if format is not None and format.lower() in _UNSAFE:
-            raise ConfigError(f"format {format!r} is not supported (unsafe); use parquet, csv, json or bytes")
-        if compression is not None and compression not in _COMPRESSIONS:
-            known = ", ".join(_COMPRESSIONS)
-            raise ConfigError(f"unknown compression {quoted(compression)}; known: {known}")
-        _check_encoding(encoding)
-        ending, kind = _KINDS.get(format or "", (format, BINARY))
-        if ending is not None and compression is not None:
-            ending = f"{ending}.{_COMPRESSIONS[compression]}"
+        ending, kind = format, BINARY  # a word of the user's own, where no format has that name
+        if format is not None:
+            refuse_unsafe(format)
+            if (known := find(format)) is not None:
+                ending, kind = known.extensions[0], known.content_type
+        check_compression(compression)
+        check_encoding(encoding)
+        if compression is not None and ending is not None:
+            ending = f"{ending}.{EXTENSIONS[compression]}"
         ending = extension or ending
         if ending is not None:
             check_extension(ending)
@@ -66,10 +55,3 @@ class Content:
             compression=compression,
         )
 
-
-def _check_encoding(encoding: str | None) -> None:
-    if encoding is not None:
-        try:
-            codecs.lookup(encoding)
-        except LookupError as error:
-            raise ConfigError(f"unknown encoding {quoted(encoding)}") from error

@@ -1,5 +1,6 @@
 """One attempt at a target while it is written."""
 
+import codecs
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,8 @@ class Draft(ABC):
     Attributes:
         reference: The version that was committed; None before.
         is_whole: Whether all the data is stored, so that only the commit record is missing.
+        is_closed: Whether the block that began it has ended.
+        sent: The commit record, once it may be stored.
     """
 
     key: str
@@ -42,6 +45,9 @@ class Draft(ABC):
     checks: Sequence[Mapping[str, Any]] = ()
     reference: Reference | None = None
     is_whole: bool = False
+    is_closed: bool = False
+    sent: bytes | None = None
+    _is_spoilt: bool = field(default=False, init=False, repr=False)
     _open: AsyncExitStack = field(repr=False)
     _started: float = field(init=False, repr=False)
 
@@ -60,10 +66,15 @@ class Draft(ABC):
 
     async def finish(self) -> None:
         """Store the rest of the data; it becomes the target's value only with the commit."""
-        if not self.is_whole:
-            await self._finish()
-            await self._open.aclose()
-            self.is_whole = True
+        if self.is_whole:
+            return
+        if self._is_spoilt or self.is_closed:
+            raise TargetWriteError("the data was not stored; nothing can be published")
+        await self._finish()
+        self._is_spoilt = True  # unless the storage says that it has all of it
+        await self._open.aclose()
+        self._is_spoilt = False
+        self.is_whole = True
 
     def record(self) -> Manifest:
         """Return the commit record of the data as it is now."""
@@ -90,10 +101,12 @@ class Draft(ABC):
         """Refuse to take more data once there must be none.
 
         Raises:
-            TargetWriteError: It is committed, or whole.
+            TargetWriteError: It is committed, closed or whole.
         """
         if self.reference is not None:
             raise TargetWriteError("target was already committed")
+        if self.is_closed:
+            raise TargetWriteError("target was closed without a commit")
         if self.is_whole:
             raise TargetWriteError("target was already finished; only its commit is missing")
 
@@ -113,19 +126,41 @@ class _Stream:
 
     def __init__(self, encoding: str | None) -> None:
         self._encoding = encoding
+        # One for the whole text: a byte order mark stands at its start only.
+        self._encoder = None if encoding is None else codecs.getincrementalencoder(encoding)()
+        self._is_open = True
+        self._is_torn = False
 
     async def open(self, stack: AsyncExitStack, storage: Storage, key: str, content_type: str) -> None:
         self._digest = await stack.enter_async_context(Digest())
         self._sink: Sink = await stack.enter_async_context(storage.create(key, content_type=content_type))
 
     async def write(self, data: bytes | bytearray | memoryview | str) -> None:
-        piece = self._as_bytes(data)
-        await self._digest.update(piece)
-        await self._sink.write(piece)
+        if not self._is_open:
+            raise TargetWriteError("no more data can be written: the block that wrote has ended")
+        await self._take(self._as_bytes(data))
 
     async def finish(self) -> None:
+        if self._encoder is not None and (rest := self._encoder.encode("", final=True)):
+            await self._take(rest)
+        self._check()
+        self._is_open = False
         self.sha256 = await self._digest.hexdigest()
         self.size = self._digest.size
+
+    async def _take(self, piece: bytes) -> None:
+        self._check()
+        self._is_torn = True  # unless all goes well, hash and object may differ from here on
+        await self._digest.update(piece)
+        await self._sink.write(piece)
+        self._is_torn = False
+
+    def _check(self) -> None:
+        if self._is_torn:
+            raise TargetWriteError(
+                "an earlier write failed, was cancelled or is still under way; nothing can be published",
+                hint="Write from one task at a time, and begin again after a write that failed.",
+            )
 
     @property
     def etag(self) -> str | None:
@@ -133,11 +168,11 @@ class _Stream:
 
     def _as_bytes(self, data: bytes | bytearray | memoryview | str) -> bytes:
         if isinstance(data, str):
-            if self._encoding is None:
+            if self._encoder is None:
                 raise TargetWriteError("write() got str for a binary target; pass encoding=")
             try:
-                return data.encode(self._encoding)
-            except UnicodeEncodeError as error:
+                return self._encoder.encode(data)
+            except UnicodeError as error:
                 raise TargetWriteError(
                     f"write() got text that is not valid {self._encoding}: {error}"
                 ) from error
@@ -215,15 +250,19 @@ class FolderDraft(Draft):
 
     def _claim(self, name: str) -> None:
         parts = name.split("/")
-        if any(not part or codec.encode(part) != part for part in parts):
+        if any(not part or codec.encode(part, "part name") != part for part in parts):
             raise TargetNameError(
                 f"part name {quoted(name)} may only contain letters, digits and '_=,@+:.-' "
                 "in parts that do not begin with '.' or '-'"
             )
         if parts[-1].endswith(".part"):
             raise TargetNameError(f"part name {quoted(name)} ends in '.part', which marks unfinished files")
-        if name in self._parts or name in self._under_way:
-            raise TargetWriteError(f"there is a part {name!r} already")
+        for other in (*self._parts, *self._under_way):
+            if name == other:
+                raise TargetWriteError(f"there is a part {name!r} already")
+            if name.startswith(f"{other}/") or other.startswith(f"{name}/"):
+                file = min(name, other, key=len)
+                raise TargetNameError(f"part {quoted(file)} cannot be a file and a folder at once")
         self._under_way.add(name)
 
     async def _finish(self) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import logging
 from datetime import UTC, datetime, timedelta
 
-from fileflow_async.errors import FileflowError
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.target import token_at
 
@@ -47,11 +46,11 @@ class Feed:
 
         A failure is logged and counted, never raised: the commit stands.
         """
-        entry = entry_key(key, moment)
         try:
-            await self._storage.put(entry, b"")
+            entry = entry_key(key, moment)
+            await self._storage.put(entry, b"", durable=False)
             await self._prune(entry)
-        except FileflowError as error:
+        except Exception as error:  # whatever it is: the commit stands
             self.failures += 1
             log.warning("%s is committed, but its feed entry could not be written: %s", key, error)
 

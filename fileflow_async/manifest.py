@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,8 +98,8 @@ class Failure:
 
     def to_bytes(self) -> bytes:
         """Return it as it is stored; of the error the first line, cut to 500 characters."""
-        first = next(iter(self.error.splitlines()), "")[:500]
-        record = {"fileflow": VERSION, "error": first, "producer": self.producer.to_payload()}
+        error, producer = _first_line(self.error), self.producer.to_payload()
+        record = {"fileflow": VERSION, "error": error, "producer": producer}
         return json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode()
 
     def __str__(self) -> str:
@@ -170,6 +171,10 @@ class Manifest:
                 f"the commit record of {self.data!r} would be {len(raw)} bytes; the limit is {LIMIT}",
                 hint="Record fewer statistics, checks or inputs, or write fewer and larger parts.",
             )
+        try:
+            parse(raw, self.data + SUFFIX)
+        except TargetCorruptError as error:  # published, it would hide the value before it and be none
+            raise FormatError(f"the commit record would be refused by every reader: {error}") from error
         return raw
 
 
@@ -192,11 +197,13 @@ def parse(raw: bytes, name: str) -> Manifest:
     if record.value("data") != expected:
         record.refuse(f"names data {quoted(record.value('data'))}, expected {expected!r}")
     columns, interval = record.items("columns", optional=True), record.items("interval", optional=True)
-    parts = record.items("parts", optional=True)
+    size, sha256, parts = record.integer("size"), record.digest(), _parts(record)
+    if parts is not None and (size, sha256) != (sum(part.size for part in parts), combined_sha256(parts)):
+        record.refuse("has a size or a sha256 that is not that of its parts")
     return Manifest(
         data=expected,
-        size=record.integer("size"),
-        sha256=record.digest(),
+        size=size,
+        sha256=sha256,
         etag=record.text("etag"),
         format=record.text("format"),
         content_type=record.text("content_type"),
@@ -213,12 +220,7 @@ def parse(raw: bytes, name: str) -> Manifest:
             for each in record.records("inputs")
         ),
         checks=tuple(check.members for check in record.records("checks")),
-        parts=None
-        if parts is None
-        else tuple(
-            Part(name=each.required("name"), size=each.integer("size"), sha256=each.digest())
-            for each in record.records("parts")
-        ),
+        parts=parts,
         started=record.text("started"),
         committed=record.text("committed"),
     )
@@ -232,8 +234,28 @@ def parse_failure(raw: bytes, name: str) -> Failure:
     """
     record = _Record(_load(raw, name), name)
     return Failure(
-        error=record.required("error"), producer=_producer(_Record(record.mapping("producer"), name))
+        error=_first_line(record.required("error")),
+        producer=_producer(_Record(record.mapping("producer"), name)),
     )
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.splitlines()), "")[:500]
+
+
+def _parts(record: "_Record") -> tuple[Part, ...] | None:
+    if record.items("parts", optional=True) is None:
+        return None
+    parts = tuple(
+        Part(name=each.required("name"), size=each.integer("size"), sha256=each.digest())
+        for each in record.records("parts")
+    )
+    for part in parts:
+        if any(step in ("", ".", "..") for step in part.name.split("/")):
+            record.refuse(f"has a part {quoted(part.name)}, which is no path inside a folder")
+    if len({part.name for part in parts}) != len(parts):
+        record.refuse("has two parts of one name")
+    return parts
 
 
 def _producer(record: "_Record") -> Producer:
@@ -261,15 +283,23 @@ def _load(raw: bytes, name: str) -> dict[str, Any]:
     def constant(text: str) -> NoReturn:
         refuse(f": {text} is not a JSON number")
 
+    def finite(text: str) -> float:
+        number = float(text)
+        return number if math.isfinite(number) else constant(text)
+
     if len(raw) > LIMIT:
         raise TargetCorruptError(f"{name!r} is {len(raw)} bytes; the limit is {LIMIT}")
     try:
-        record = json.loads(raw.decode(), object_pairs_hook=unique, parse_constant=constant)
+        record = json.loads(
+            raw.decode(), object_pairs_hook=unique, parse_constant=constant, parse_float=finite
+        )
     except UnicodeDecodeError as error:
         refuse(f": not UTF-8 at byte {error.start}")
     except json.JSONDecodeError as error:
-        whole = error.pos < len(error.doc.rstrip())
-        refuse(f": {error.msg} at character {error.pos}" if whole else f" ({len(raw)} bytes)")
+        cut = error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated string")
+        refuse(
+            f" ({len(raw)} bytes)" if cut else f": {error.msg.removesuffix(' at')} at character {error.pos}"
+        )
     except RecursionError:
         refuse(": nested too deeply")
     except ValueError:  # a number of thousands of digits, which Python will not convert

@@ -1,13 +1,19 @@
 """Hand out the bytes of one version, checked against its record."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from fileflow_async.clock import Clock
 from fileflow_async.digest import Digest
-from fileflow_async.errors import FormatError, TargetCorruptError, TargetNotFoundError, quoted
+from fileflow_async.errors import (
+    FormatError,
+    TargetCorruptError,
+    TargetNotFoundError,
+    TargetSupersededError,
+    quoted,
+)
 from fileflow_async.manifest import SUFFIX, Manifest
 from fileflow_async.storage.protocol import Storage
 
@@ -23,6 +29,12 @@ class Piece:
     size: int
     sha256: str
     etag: str | None
+    record: str
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        return self.key.rpartition("/")[2]
 
     @classmethod
     def of(cls, key: str, record: Manifest, part: str | None) -> "Piece":
@@ -35,14 +47,14 @@ class Piece:
         if record.parts is None:
             if part is not None:
                 raise FormatError(f"{record.data!r} is one file; it has no part {quoted(part)}")
-            return cls(data, record.size, record.sha256, record.etag)
+            return cls(data, record.size, record.sha256, record.etag, record.data + SUFFIX)
         found = next((each for each in record.parts if each.name == part), None)
         if found is None:
             names = ", ".join(repr(each.name) for each in record.parts[:5])
             more = "" if len(record.parts) <= 5 else f" and {len(record.parts) - 5} more"
             asked = "name one with part=" if part is None else f"it has no part {quoted(part)}"
             raise FormatError(f"{record.data!r} is a folder of {names}{more}; {asked}")
-        return cls(f"{data}/{found.name}", found.size, found.sha256, None)
+        return cls(f"{data}/{found.name}", found.size, found.sha256, None, record.data + SUFFIX)
 
     def check(self, size: int, sha256: str) -> None:
         """Compare what was read with what was committed.
@@ -50,12 +62,11 @@ class Piece:
         Raises:
             TargetCorruptError: They differ.
         """
-        name = self.key.rpartition("/")[2]
         if size != self.size:
-            raise TargetCorruptError(f"{name!r} has {size} bytes; the manifest says {self.size}")
+            raise TargetCorruptError(f"{self.name!r} has {size} bytes; the manifest says {self.size}")
         if sha256 != self.sha256:
             raise TargetCorruptError(
-                f"{name!r} does not match its sha256 (read {sha256[:12]}…, manifest {self.sha256[:12]}…)"
+                f"{self.name!r} does not match its sha256 (read {sha256[:12]}…, manifest {self.sha256[:12]}…)"
             )
 
 
@@ -81,14 +92,17 @@ class Reading:
         async with AsyncExitStack() as stack:
             piece, pieces = await self._twice(lambda piece: self._open(stack, piece))
             digest = await stack.enter_async_context(Digest())
-            yield _checked(piece, pieces, digest)
+            yield await stack.enter_async_context(aclosing(_checked(piece, pieces, digest)))
 
     async def _twice(self, use: Callable[[Piece], Awaitable[Used]]) -> Used:
         try:
             return await use(await self.find())
-        except TargetCorruptError:
+        except (TargetCorruptError, TargetSupersededError):
             await self.clock.sleep(SECOND_LOOK)
-        return await use(await self.find())
+        try:
+            return await use(await self.find())
+        except TargetSupersededError as error:
+            raise TargetSupersededError(f"{error}; retried once") from error
 
     async def _read(self, piece: Piece) -> bytes:
         with _data_of_a_record(piece):
@@ -110,11 +124,10 @@ def _data_of_a_record(piece: Piece) -> Iterator[None]:
     try:
         yield
     except TargetNotFoundError as error:
-        name = piece.key.rpartition("/")[2]
-        raise TargetCorruptError(f"'{name}{SUFFIX}' exists but its data {name!r} does not") from error
+        raise TargetCorruptError(f"{piece.record!r} exists but its data {piece.name!r} does not") from error
 
 
-async def _checked(piece: Piece, pieces: AsyncIterator[bytes], digest: Digest) -> AsyncIterator[bytes]:
+async def _checked(piece: Piece, pieces: AsyncIterator[bytes], digest: Digest) -> AsyncGenerator[bytes, None]:
     async for data in pieces:
         await digest.update(data)
         yield data

@@ -1,6 +1,7 @@
 """What lies in a target's folder, and what state that makes: decisions without I/O."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +20,7 @@ from fileflow_async.target import Attempt, Reference, token_milliseconds
 
 FAILED_SUFFIX = ".failed"
 _PART_SUFFIX = ".part"
+_FAILED_PART = FAILED_SUFFIX + _PART_SUFFIX
 
 
 class State(StrEnum):
@@ -41,6 +43,7 @@ class Writing:
     attempt: Attempt
     size: int
     modified: float
+    is_folder: bool = False
 
     @property
     def since(self) -> float:
@@ -64,6 +67,7 @@ class Status:
         writing: The attempt under way, where there is one.
         failure: What its producer said when it failed for good.
         committed: When the newest commit was made, by the store's clock.
+        failed: When its producer failed for good, by the store's clock.
         root: The store's URI.
     """
 
@@ -75,6 +79,7 @@ class Status:
     writing: Writing | None = None
     failure: Failure | None = None
     committed: float | None = None
+    failed: float | None = None
     root: str | None = None
 
     @property
@@ -127,12 +132,14 @@ class Survey:
             if (attempt := Attempt.parse(name)) is not None:
                 data[name] = entry
                 begun.append(_writing(attempt, entry))
+            elif entry.is_folder:
+                continue  # only data can be one
             elif attempt := attempt_in(name, suffix=manifest.SUFFIX):
                 records.append(entry)
             elif attempt := attempt_in(name, suffix=FAILED_SUFFIX):
                 failures.append(entry)
-            elif attempt := unfinished_in(name):
-                begun.append(_writing(attempt, entry))
+            elif (attempt := unfinished_in(name)) and not name.endswith(_FAILED_PART):
+                begun.append(_writing(attempt, entry))  # but telling of a failure is no attempt at the value
             if attempt is not None:
                 tokens.add(attempt.token)
         return cls(
@@ -151,11 +158,14 @@ class Survey:
 
     @property
     def failure(self) -> Entry | None:
-        """What the newest failure left, unless a commit or an attempt is newer."""
+        """What the newest failure left, unless its try has committed after all, or a newer one has begun.
+
+        By tokens: what one try left differs only in what is drawn at random.
+        """
         newest = max(self.failures, key=lambda entry: entry.name, default=None)
-        if newest is None or (self.record is not None and newest.name < self.record.name):
+        if newest is None or (self.record is not None and token_of(newest) <= token_of(self.record)):
             return None
-        if self.writing is not None and newest.name < self.writing.attempt.stem:
+        if self.writing is not None and token_of(newest) < self.writing.attempt.token:
             return None  # the producer was cleared and tries again
         return newest
 
@@ -217,7 +227,10 @@ def judge(
         record = manifest.parse(_content(raw, survey.record), survey.record.name)
         check_data(record, survey)
     except (TargetCorruptError, FormatError) as error:
-        return Status(key=key, state=State.CORRUPT, why=str(error), error=error, root=root)
+        modified = survey.record.modified
+        return Status(
+            key=key, state=State.CORRUPT, why=str(error), error=error, committed=modified, root=root
+        )
     empty = record.size == 0 or record.rows == 0
     return Status(
         key=key,
@@ -228,6 +241,49 @@ def judge(
         committed=survey.record.modified,
         root=root,
     )
+
+
+def folder_in_question(status: Status) -> str | None:
+    """Return the folder to be listed before the status can be believed; None when it can be as it is."""
+    if status.manifest is not None and status.manifest.parts is not None:
+        return f"{status.key}/{status.manifest.data}/"
+    if status.state is State.ABANDONED and status.writing is not None and status.writing.is_folder:
+        return f"{status.key}/{status.writing.attempt.name}/"
+    return None
+
+
+def judge_folder(status: Status, inside: Listing, *, abandoned_after: float) -> Status:
+    """Return the status, now that the files of the folder in question are known."""
+    if status.manifest is not None:
+        try:
+            _check_parts(status.manifest, inside)
+        except TargetCorruptError as error:
+            return replace(
+                status, state=State.CORRUPT, why=str(error), error=error, manifest=None, writing=None
+            )
+        return status
+    writing = status.writing
+    if writing is None or not inside.entries:
+        return status
+    writing = replace(
+        writing,
+        size=sum(entry.size for entry in inside.entries),
+        modified=max(entry.modified for entry in inside.entries),
+    )
+    return _judge_writing(status.key, writing, inside.now, abandoned_after)
+
+
+def _check_parts(record: Manifest, inside: Listing) -> None:
+    sizes = {entry.key.partition(f"/{record.data}/")[2]: entry.size for entry in inside.entries}
+    for part in record.parts or ():
+        if part.name not in sizes:
+            raise TargetCorruptError(
+                f"'{record.data}{manifest.SUFFIX}' exists but its data {part.name!r} does not"
+            )
+        if sizes[part.name] != part.size:
+            raise TargetCorruptError(
+                f"{part.name!r} has {sizes[part.name]} bytes; the manifest says {part.size}"
+            )
 
 
 def wanted(survey: Survey) -> tuple[str, ...]:
@@ -252,14 +308,24 @@ def _failed(key: str, failed: Entry, raw: Mapping[str, bytes | FileflowError]) -
         failure = manifest.parse_failure(_content(raw, failed), failed.name)
     except TargetCorruptError as error:
         failure = Failure(error=str(error))
-    return Status(key=key, state=State.FAILED, why=f"its producer failed: {failure}", failure=failure)
+    return Status(
+        key=key,
+        state=State.FAILED,
+        why=f"its producer failed: {failure}",
+        failure=failure,
+        failed=failed.modified,
+    )
 
 
 def _unfinished(key: str, survey: Survey, abandoned_after: float) -> Status:
     writing = survey.writing
     if writing is None:
         return Status(key=key, state=State.ABSENT, why="nothing is there")
-    if survey.now - max(writing.modified, writing.since) > abandoned_after:
+    return _judge_writing(key, writing, survey.now, abandoned_after)
+
+
+def _judge_writing(key: str, writing: Writing, now: float, abandoned_after: float) -> Status:
+    if now - (writing.modified or writing.since) > abandoned_after:
         return Status(key=key, state=State.ABANDONED, why=f"abandoned by {writing}", writing=writing)
     return Status(key=key, state=State.IN_PROGRESS, why=f"being written by {writing}", writing=writing)
 
@@ -275,20 +341,52 @@ def _content(raw: Mapping[str, bytes | FileflowError], entry: Entry) -> bytes:
     return content
 
 
+def token_of(entry: Entry) -> str:
+    """Return the token of the attempt that an entry belongs to."""
+    return entry.name.partition("-")[0]
+
+
 def attempt_in(name: str, *, suffix: str) -> Attempt | None:
     """Return the attempt that left something of that name; None when it is not its name and that suffix."""
     return Attempt.parse(name.removesuffix(suffix)) if name.endswith(suffix) else None
 
 
+def removable(folder: str, listing: Listing, *, abandoned_after: float) -> Sequence[str]:
+    """Return the keys in a target's folder, in the order in which they can be removed.
+
+    What an attempt without a record has written lately is left out: its writer may be alive.
+    """
+    files = defaultdict[str, list[Entry]](list)
+    tales, others = list[tuple[tuple[str, bool, str], Entry, str]](), list[Entry]()
+    for entry in listing.entries:
+        name, inside, _ = entry.key.removeprefix(folder).partition("/")
+        if attempt := Attempt.parse(name) or unfinished_in(name):
+            files[attempt.name].append(entry)
+        elif not inside and (attempt := attempt_in(name, suffix=FAILED_SUFFIX)):
+            tales.append(((attempt.token, False, name), entry, ""))
+        elif not inside and (attempt := attempt_in(name, suffix=manifest.SUFFIX)):
+            tales.append(((attempt.token, True, name), entry, attempt.name))
+        else:
+            others.append(entry)
+    ordered = list[Entry]()
+    for _, entry, data in sorted(tales, key=lambda tale: tale[0]):
+        ordered += [entry, *files.pop(data, ())]
+    for orphan in files.values():
+        if listing.now - max(entry.modified for entry in orphan) > abandoned_after:
+            ordered += orphan
+    return [entry.key for entry in (*ordered, *others)]
+
+
 def unfinished_in(name: str) -> Attempt | None:
-    """Return the attempt whose data or record is still written under that hidden name."""
+    """Return the attempt whose data, record or failure is still written under that hidden name."""
     if not name.startswith(".") or not name.endswith(_PART_SUFFIX):
         return None
-    return Attempt.parse(name[1:].removesuffix(_PART_SUFFIX).removesuffix(manifest.SUFFIX))
+    whole = name[1:].removesuffix(_PART_SUFFIX)
+    return Attempt.parse(whole.removesuffix(manifest.SUFFIX).removesuffix(FAILED_SUFFIX))
 
 
 def _writing(attempt: Attempt, entry: Entry) -> Writing:
-    return Writing(attempt=attempt, size=entry.size, modified=entry.modified)
+    return Writing(attempt=attempt, size=entry.size, modified=entry.modified, is_folder=entry.is_folder)
 
 
 def _committed(record: Manifest) -> str:

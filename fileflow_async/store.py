@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TypedDict, TypeVar, Unpack, cast
 
 from fileflow_async import codec, manifest
@@ -16,11 +15,23 @@ from fileflow_async.errors import (
     TargetNameError,
     TargetNotFoundError,
     TargetSupersededError,
+    TargetWriteError,
 )
 from fileflow_async.feed import Feed
 from fileflow_async.manifest import Failure, Input, Manifest, Producer
 from fileflow_async.reading import Piece, Reading
-from fileflow_async.status import FAILED_SUFFIX, Status, Survey, judge, only, wanted
+from fileflow_async.status import (
+    FAILED_SUFFIX,
+    Status,
+    Survey,
+    folder_in_question,
+    judge,
+    judge_folder,
+    only,
+    removable,
+    token_of,
+    wanted,
+)
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.target import (
     Attempt,
@@ -28,6 +39,7 @@ from fileflow_async.target import (
     Target,
     check_key,
     milliseconds_of,
+    token_at,
     token_milliseconds,
 )
 
@@ -39,8 +51,8 @@ AnyDraft = TypeVar("AnyDraft", bound=Draft)
 log = logging.getLogger(__name__)
 
 
-class WriteOptions(TypedDict, total=False):
-    """What may be said of an attempt when it begins; all of it is optional.
+class ContentOptions(TypedDict, total=False):
+    """What may be said of the data of an attempt when it begins; all of it is optional.
 
     Attributes:
         format: What the data is: text, bytes, json, jsonl, csv, parquet, arrow, or a word of your own.
@@ -48,9 +60,6 @@ class WriteOptions(TypedDict, total=False):
         content_type: Its media type; by default the format's.
         encoding: How text given to `write` becomes bytes.
         compression: How the data given is compressed already: gzip or zstd.
-        producer: Which try of which task writes; by default nobody known.
-        inputs: The versions that it was made from.
-        interval: The first and the last moment that the data is about, in ISO 8601.
     """
 
     format: str | None
@@ -58,6 +67,17 @@ class WriteOptions(TypedDict, total=False):
     content_type: str | None
     encoding: str | None
     compression: str | None
+
+
+class WriteOptions(ContentOptions, total=False):
+    """What may be said of an attempt when it begins; all of it is optional.
+
+    Attributes:
+        producer: Which try of which task writes; by default nobody known.
+        inputs: The versions that it was made from.
+        interval: The first and the last moment that the data is about, in ISO 8601.
+    """
+
     producer: Producer | None
     inputs: Sequence[Input]
     interval: tuple[str, str] | None
@@ -152,20 +172,21 @@ class TargetStore:
         """
         for draft in drafts:
             await draft.finish()
-        records = [(draft, draft.record().to_bytes()) for draft in drafts]
+        # Once sent, a record stays as it was: only then a second try after a lost reply is no other commit.
+        records = [(draft, draft.sent or draft.record().to_bytes()) for draft in drafts]
         for draft in drafts:
             await self._fence(draft)
-        return [await self._publish(draft, record) for draft, record in records]
+        return [draft.reference or await self._publish(draft, record) for draft, record in records]
 
     async def fail(self, target: Target | str, *, error: str, producer: Producer) -> bool:
         """Tell those who wait that the producer has failed for good; return whether it was worth telling.
 
-        It never hides a commit: where anything newer than this try is there, nothing is written.
+        It never hides a commit: where this try or a newer one has committed, nothing is written.
         """
         key = _key(target)
         survey = await self._survey(key)
         attempt = Attempt.begin(self._moment_of(producer), try_number=producer.try_number)
-        if survey.record is not None and survey.record.name > attempt.name:
+        if survey.record is not None and token_of(survey.record) >= attempt.token:
             return False
         record = Failure(error=error, producer=producer).to_bytes()
         entry = await self.storage.put(f"{key}/{attempt.stem}{FAILED_SUFFIX}", record, content_type=_JSON)
@@ -197,7 +218,7 @@ class TargetStore:
             [record for survey in seen.values() if isinstance(survey, Survey) for record in wanted(survey)]
         )
         return {
-            key: self._judge(key, survey, raw) if isinstance(survey, Survey) else survey
+            key: await self._sure(self._judge(key, survey, raw)) if isinstance(survey, Survey) else survey
             for key, survey in seen.items()
         }
 
@@ -211,6 +232,8 @@ class TargetStore:
         )
         statuses = []
         for each in newest_first:
+            if isinstance(raw.get(each.key), TargetNotFoundError):
+                continue  # cleaned up since it was listed
             status = self._judge(key, only(survey, each), raw)
             if isinstance(status, FileflowError):
                 raise status
@@ -266,19 +289,21 @@ class TargetStore:
             raise status
         if status.error is not None:
             raise status.error
-        if isinstance(what, Reference) and status.reference != replace(what, root=self.root):
+        if isinstance(what, Reference) and not _is_of(what, status.manifest):
             raise TargetCorruptError(f"{record.name!r} is not the record that the reference names")
         return status
 
     async def delete(self, target: Target | str) -> None:
         """Remove a target with its history.
 
-        The oldest record goes first, so that whoever reads meanwhile never sees an older value than before.
+        The oldest goes first, each record before its data, so that whoever looks meanwhile never sees an
+        older value or failure than before. An attempt under way stays, and may be committed later: without
+        its data its record would be one of nothing. Once abandoned, it goes too.
         """
         folder = f"{_key(target)}/"
-        records = [entry.key for entry in Survey.of(await self.storage.list(folder, shallow=True)).records]
-        everything = [entry.key for entry in (await self.storage.list(folder)).entries]
-        await self.storage.delete([*records, *(key for key in everything if key not in records)])
+        await self.storage.delete(
+            removable(folder, await self.storage.list(folder), abandoned_after=self.abandoned_after)
+        )
 
     def _reading(self, what: Target | Reference | str, part: str | None) -> Reading:
         async def find() -> Piece:
@@ -326,12 +351,15 @@ class TargetStore:
             _open=opened,
         )
         try:
-            async with opened:
-                await draft.open()
-                yield draft
-                if not draft.is_whole:
-                    raise _NotCommittedError  # so that what was written so far is taken back
-        except _NotCommittedError:
+            with suppress(_NotCommittedError):
+                async with opened:
+                    await draft.open()
+                    yield draft
+                    if not draft.is_whole:
+                        raise _NotCommittedError  # so that what was written so far is taken back
+        finally:
+            draft.is_closed = True
+        if draft.reference is None:
             log.warning("%s: closed without commit(); nothing was published", draft.uri)
 
     async def _attempt(self, key: str, producer: Producer, extension: str | None) -> Attempt:
@@ -350,7 +378,9 @@ class TargetStore:
             return
         seen = only(survey, survey.record)
         status = self._judge(key, seen, await self.storage.read_each(wanted(seen)))
-        if isinstance(status, FileflowError) or status.manifest is None:
+        if isinstance(status, FileflowError):
+            raise status
+        if status.manifest is None:  # damaged: whatever comes is better
             return
         theirs = milliseconds_of(status.manifest.producer.ti_id)
         if theirs is not None and theirs > mine:
@@ -362,11 +392,20 @@ class TargetStore:
 
     async def _fence(self, draft: Draft) -> None:
         """Refuse to commit below a newer commit: a reader would never see it, and its task believe it had."""
+        if draft.reference is not None:
+            return
         survey = await self._survey(draft.key)
         if survey.record is not None and survey.record.name > draft.attempt.name + manifest.SUFFIX:
             raise _superseded(survey.record.name)
+        if draft.attempt.name not in survey.data:
+            raise TargetWriteError(f"{draft.uri} was removed before its commit; nothing was published")
+        mine = milliseconds_of(draft.producer.ti_id)
+        if mine is not None and draft.attempt.token > token_at(mine):
+            # Raised, maybe above a newer try that was under way and has committed since.
+            await self._refuse_if_older(draft.key, survey, draft.producer)
 
     async def _publish(self, draft: Draft, record: bytes) -> Reference:
+        draft.sent = record
         entry = await self.storage.put(draft.data_key + manifest.SUFFIX, record, content_type=_JSON)
         committed = manifest.parse(record, entry.name)
         draft.reference = Reference(
@@ -385,6 +424,16 @@ class TargetStore:
     async def _survey(self, key: str) -> Survey:
         return Survey.of(await self.storage.list(f"{key}/", shallow=True))
 
+    async def _sure(self, status: Status | FileflowError) -> Status | FileflowError:
+        """Look into a folder where the state hangs on what is in it."""
+        if isinstance(status, FileflowError) or (folder := folder_in_question(status)) is None:
+            return status
+        try:
+            inside = await self.storage.list(folder)
+        except FileflowError as error:
+            return error
+        return judge_folder(status, inside, abandoned_after=self.abandoned_after)
+
     def _judge(
         self, key: str, survey: Survey, raw: Mapping[str, bytes | FileflowError]
     ) -> Status | FileflowError:
@@ -402,6 +451,11 @@ def _key(what: Target | Reference | str) -> str:
     if isinstance(what, Target):
         return what.key
     return check_key(what.target if isinstance(what, Reference) else what)
+
+
+def _is_of(reference: Reference, record: Manifest | None) -> bool:
+    """Whether a record is the one that a reference names: rows and format may be left out of a reference."""
+    return record is not None and (record.size, record.sha256) == (reference.size, reference.sha256)
 
 
 def _slot(key: str) -> str | None:

@@ -15,8 +15,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NAME_LIMIT = 100
 _EXTENSION = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 RESERVED_EXTENSIONS = frozenset({"ok", "part", "failed"})
-_ATTEMPT = re.compile(r"(\d{8}T\d{9}Z)-t(\d{2,})-([0-9a-f]{12})(?:\.(.+))?")
+_ATTEMPT = re.compile(r"([0-9]{8}T[0-9]{9}Z)-t([0-9]{2,9})-([0-9a-f]{12})(?:\.(.+))?")
 _DATE = "%Y%m%dT%H%M%S"
+_END = 253_402_300_799_999  # the last millisecond that a token can name: nothing could be newer than it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,15 @@ class Slot:
     def __post_init__(self) -> None:
         if self.logical_date is None and self.partition_key is None and self.run_id is None:
             raise TargetNameError("a slot needs a partition_key, a logical_date or a run_id")
-        if self.logical_date is not None and self.logical_date.utcoffset() is None:
+        if self.partition_key is not None:
+            codec.encode(self.partition_key, "partition_key")
+        if self.run_id is not None:
+            codec.encode(self.run_id, "run_id")
+        if self.logical_date is None:
+            return
+        if not isinstance(self.logical_date, datetime):
+            raise TargetNameError(f"logical_date must be a datetime, got {type(self.logical_date).__name__}")
+        if self.logical_date.utcoffset() is None:
             raise TargetNameError(f"logical_date must have a time zone, got {self.logical_date.isoformat()}")
 
     @classmethod
@@ -63,9 +72,11 @@ class Slot:
             return cls(partition_key=rest)
         for form in (f"{_DATE}Z", f"{_DATE}.%fZ"):
             try:
-                return cls(logical_date=datetime.strptime(text, form).replace(tzinfo=UTC))
+                slot = cls(logical_date=datetime.strptime(text, form).replace(tzinfo=UTC))
             except ValueError:
                 continue
+            if str(slot) == text:  # strptime takes one digit for two, and small letters
+                return slot
         raise TargetNameError(f"{quoted(text)} is not a slot; expected 20261120T000000Z, run=… or key=…")
 
     def __str__(self) -> str:
@@ -133,8 +144,8 @@ class Target:
 def _parts(key: str) -> list[str]:
     parts = key.split("/")
     mapped = parts[3:-1]
-    whole = len(parts) in (4, 5) and all(re.fullmatch(r"map=(0|[1-9]\d*)", part) for part in mapped)
-    if not whole or any(part.startswith(".") or not part for part in parts):
+    whole = len(parts) in (4, 5) and all(re.fullmatch(r"map=(0|[1-9][0-9]*)", part) for part in mapped)
+    if not whole or any(part.startswith(".") or not part or len(part) > codec.LONGEST for part in parts):
         raise TargetNameError(
             f"{quoted(key)} is not the key of a target: <dag>/<slot>/<task>[/map=<i>]/<name>"
         )
@@ -208,6 +219,10 @@ class Attempt:
         """Name a new attempt; the nonce tells it from another of the same millisecond."""
         if extension is not None:
             check_extension(extension)
+        if type(try_number) is not int or not 0 <= try_number < 10**9:
+            raise TargetNameError(f"try_number must be an integer >= 0, got {quoted(try_number)}")
+        if milliseconds >= _END:  # it would be committed, and seen by nobody
+            raise TargetNameError(f"no attempt can be as new as {token_at(_END)}")
         return cls(token_at(milliseconds), try_number, secrets.token_hex(6), extension)
 
     @classmethod
@@ -217,10 +232,11 @@ class Attempt:
             return None
         token, try_number, nonce, extension = found.groups()
         try:
-            token_at(token_milliseconds(token) + 1)  # a moment, and one that can be raised
+            if token_milliseconds(token) >= _END:
+                return None
             if extension is not None:
                 check_extension(extension)
-        except (ValueError, OverflowError):
+        except ValueError:
             return None
         attempt = cls(token, int(try_number), nonce, extension)
         return attempt if attempt.name == name else None
@@ -249,19 +265,22 @@ def token_milliseconds(token: str) -> int:
     Raises:
         ValueError: It names no moment, such as the 31st of February.
     """
-    moment = datetime.strptime(f"{token[:-4]}.{token[-4:-1]}", f"{_DATE}.%f").replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    year, month, day = int(token[:4]), int(token[4:6]), int(token[6:8])
+    hour, minute, second = int(token[9:11]), int(token[11:13]), int(token[13:15])
+    moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)  # strptime takes ten times as long
+    return int(moment.timestamp()) * 1000 + int(token[15:18])
 
 
 def milliseconds_of(ti_id: str | None) -> int | None:
-    """Return when a task instance's try was made, by its id; None when it is no UUIDv7."""
+    """Return when a task instance's try was made, by its id; None when that is no UUIDv7 of these ages."""
     if ti_id is None:
         return None
     try:
         unique = uuid.UUID(ti_id)
     except ValueError:
         return None
-    return unique.int >> 80 if unique.version == 7 else None
+    made = unique.int >> 80
+    return made if unique.version == 7 and made < _END else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,10 +321,16 @@ class Reference:
         values: dict[str, Any] = {}
         for name, (kind, required) in kinds.items():
             value = payload.get(name)
-            if type(value) is not kind and (required or value is not None):
+            wrong = type(value) is not kind or (isinstance(value, int) and value < 0)
+            if wrong and (required or value is not None):
                 raise FormatError(f"the reference {quoted(dict(payload))} has {name} {quoted(value)}")
             values[name] = value
-        check_key(values["target"])
+        try:
+            check_key(values["target"])
+        except TargetNameError as error:
+            raise FormatError(f"the reference {quoted(dict(payload))} names no target: {error}") from error
         if Attempt.parse(values["data"]) is None:
             raise FormatError(f"the reference names data {quoted(values['data'])}, which no attempt writes")
+        if not re.fullmatch(r"[0-9a-f]{64}", values["sha256"]):
+            raise FormatError(f"the reference {quoted(dict(payload))} has an invalid sha256")
         return cls(**values)

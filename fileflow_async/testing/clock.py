@@ -3,6 +3,8 @@
 import asyncio
 import heapq
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 _SETTLE = 50  # turns of the loop that let every woken task run on to its next wait
 
@@ -32,6 +34,29 @@ class FakeClock:
         woken = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), woken))
         await woken
+
+    @asynccontextmanager
+    async def timeout(self, seconds: float | None) -> AsyncIterator[asyncio.Timeout]:
+        """Raise TimeoutError when the block takes longer; None is for ever."""
+        async with asyncio.timeout(None) as limit:
+            if seconds is None:
+                yield limit
+                return
+            loop = asyncio.get_running_loop()
+            over = loop.create_future()
+
+            def expire(_: object) -> None:
+                if not over.cancelled():
+                    limit.reschedule(loop.time())
+
+            over.add_done_callback(expire)
+            heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), over))
+            if seconds <= 0:
+                limit.reschedule(loop.time())
+            try:
+                yield limit
+            finally:
+                over.cancel()
 
     @property
     def sleepers(self) -> int:

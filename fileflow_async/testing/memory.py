@@ -6,7 +6,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from fileflow_async.clock import Clock, SystemClock
-from fileflow_async.errors import FileflowError, TargetNotFoundError, TargetSupersededError
+from fileflow_async.errors import (
+    FileflowError,
+    TargetNotFoundError,
+    TargetSupersededError,
+    TargetWriteError,
+)
 from fileflow_async.storage.protocol import BINARY, PIECE, Entry, Listing, Sink, Tail, check_key
 
 
@@ -29,13 +34,13 @@ class MemoryStorage:
         self.calls: list[str] = []
         self._tails: set[_MemoryTail] = set()
 
-    root = "memory://"
+    root = "memory://store"
 
     def uri(self, key: str) -> str:
         """Return where a key lies, for people."""
-        return f"memory://{key}"
+        return f"{self.root}/{key}"
 
-    async def put(self, key: str, data: bytes, *, content_type: str = BINARY) -> Entry:
+    async def put(self, key: str, data: bytes, *, content_type: str = BINARY, durable: bool = True) -> Entry:
         """Store `data` under a new key."""
         await self._called("put")
         return self._store(key, data)
@@ -47,6 +52,7 @@ class MemoryStorage:
         check_key(key)
         sink = _MemorySink()
         yield sink
+        sink.check()
         await self._called("created")
         sink.finished = self._store(key, bytes(sink.buffer))
 
@@ -100,6 +106,7 @@ class MemoryStorage:
         await self._called("delete")
         for key in keys:
             self.objects.pop(check_key(key), None)
+            await asyncio.sleep(0)  # as elsewhere, others see what is half deleted
 
     async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
         """Return nothing: a stream that is left open here is nowhere."""
@@ -154,8 +161,7 @@ class MemoryStorage:
         for key in sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode):
             head, slash, _ = key[len(prefix) :].partition("/")
             folded = f"{prefix}{head}/" if shallow and slash else key
-            behind = folded.encode() > start_after.encode() and not start_after.startswith(folded)
-            if behind:
+            if folded.encode() > start_after.encode():
                 found[folded] = Entry(key=folded, size=0, modified=0.0) if folded != key else self._entry(key)
         entries = tuple(found.values())
         return Listing(entries[:limit], self.clock.time(), limit is None or len(entries) <= limit)
@@ -171,10 +177,17 @@ class _MemorySink:
     def __init__(self) -> None:
         self.buffer = bytearray()
         self.finished: Entry | None = None
+        self._is_torn = False
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
+        was_torn, self._is_torn = self._is_torn, True
         await asyncio.sleep(0)
         self.buffer += data
+        self._is_torn = was_torn
+
+    def check(self) -> None:
+        if self._is_torn:
+            raise TargetWriteError("a write was cancelled: nobody knows how much of it was stored")
 
     @property
     def entry(self) -> Entry:
