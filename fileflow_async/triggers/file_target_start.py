@@ -68,6 +68,8 @@ class FileTargetStartTrigger(ArgumentsTrigger):
         Raises:
             ConfigError: An argument is wrong.
         """
+        if not isinstance(self.dependencies, list | tuple):
+            raise ConfigError(f"dependencies must be a list, got {quoted(self.dependencies)}")
         slot = self._slot()
         targets = [
             target.key

@@ -1,0 +1,39 @@
+"""What differs between the versions of Airflow that are supported."""  # ADR 0003
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+try:
+    from airflow.sdk.observability import stats as _stats
+except ImportError:  # before 3.2
+    _stats = None  # type: ignore[assignment]
+
+
+def count(metric: str, number: int = 1, *, tags: Mapping[str, str] | None = None) -> None:
+    """Add to a counter of Airflow's metrics, where it has them for code outside its core."""
+    if _stats is not None:
+        _stats.incr(metric, number, tags=dict(tags) if tags else None)
+
+
+def timing(metric: str, seconds: float, *, tags: Mapping[str, str] | None = None) -> None:
+    """Note a duration in Airflow's metrics."""
+    if _stats is not None:
+        _stats.timing(metric, timedelta(seconds=seconds), tags=dict(tags) if tags else None)
+
+
+class AssetState(Protocol):
+    """What is kept in Airflow's database for one asset."""
+
+    async def aget(self, key: str, default: Any = None) -> Any: ...
+
+    async def aset(self, key: str, value: Any) -> None: ...
+
+
+def asset_states(trigger: object) -> Sequence[AssetState]:
+    """Return what is kept for each asset that an event trigger watches; nothing before 3.3."""
+    states = getattr(trigger, "asset_state_store", None)
+    if states is None:
+        return ()
+    # With several assets it wants to be asked for each, but does not say which there are.
+    return tuple(getattr(states, "_by_name", {}).values()) or (states,)

@@ -1,0 +1,614 @@
+"""Wait in the triggerer until outsiders have put their files."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from fileflow_async import _compat, triggers
+from fileflow_async.arrivals import Lookout
+from fileflow_async.arrived import Arrived
+from fileflow_async.errors import ConfigError, StorageUnavailableError, TargetAccessError
+from fileflow_async.hooks import outside as hooks_outside
+from fileflow_async.storage.outside import Answer, Look, Outside, Seen
+from fileflow_async.storage.search import Search
+from fileflow_async.testing.clock import FakeClock
+from fileflow_async.triggers import arrival
+from fileflow_async.triggers.arrival import ArrivalTrigger
+from fileflow_async.waiting import Outcome
+
+T = TypeVar("T")
+
+EVERYTHING: dict[str, Any] = {
+    "path": "/in/a.csv",
+    "pattern": "/in/*.csv",
+    "conn_id": "drop",
+    "looks": 4,
+    "look_interval": 20.0,
+    "min_age": 90.0,
+    "min_size": 2,
+    "min_count": 3,
+    "done_file": "{name}.done",
+    "on_arriving": "skip",
+    "poke_interval": 7.0,
+    "backoff": True,
+    "max_wait": 600.0,
+    "deadline": 1_790_000_600.0,
+    "not_before": 1_790_000_007.0,
+}
+
+
+# Its arguments.
+
+
+def test_the_arguments_are_those_of_the_constructor() -> None:
+    """Named once; a trigger is made again from what it says of itself."""
+    path, arguments = ArrivalTrigger().serialize()
+    assert path == "fileflow_async.triggers.arrival.ArrivalTrigger"
+    assert set(arguments) == {field.name for field in fields(ArrivalTrigger)} == set(EVERYTHING)
+
+
+def test_a_trigger_survives_its_way_through_the_database() -> None:
+    """With no argument at its default."""
+    _, defaults = ArrivalTrigger().serialize()
+    assert not [name for name, value in EVERYTHING.items() if defaults[name] == value]
+    _, before = ArrivalTrigger(**EVERYTHING).serialize()
+    _, after = ArrivalTrigger(**json.loads(json.dumps(before))).serialize()
+    assert before == after == EVERYTHING
+
+
+def test_a_misspelt_argument_is_a_type_error() -> None:
+    """Airflow's FileTrigger swallows it."""
+    with pytest.raises(TypeError, match="poll_interval"):
+        ArrivalTrigger(path="/in/a.csv", poll_interval=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        ArrivalTrigger("/in/a.csv")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "neither path nor pattern given"),
+        ({"path": "/a", "pattern": "/b"}, "both path and pattern given"),
+        ({"path": 5}, "path must be a string, got int"),
+        ({"path": "/a", "looks": 0}, "looks must be an integer >= 1, got 0"),
+        ({"path": "/a", "look_interval": 0}, "look_interval must be at least 1 second, got 0"),
+        ({"path": "/a", "min_age": "old"}, "min_age must be a number of seconds >= 0, got 'old'"),
+        ({"path": "/a", "min_size": None}, "min_size must be an integer >= 0, got None"),
+        ({"path": "/a", "min_count": 2}, "min_count is 2, but '/a' means one file only"),
+        ({"path": "/a", "on_arriving": 1}, "on_arriving must be one of 'wait', 'skip', got 1"),
+        ({"path": "/a", "done_file": "{name}"}, "done_file '{name}' is the file itself"),
+        ({"path": "/a", "poke_interval": 0.01}, "poke_interval must be at least 1 second, got 0.01"),
+        ({"path": "/a", "backoff": "yes"}, "backoff must be true or false, got 'yes'"),
+        ({"path": "/a", "max_wait": 0}, "max_wait must be a positive number of seconds, got 0"),
+        ({"path": "/a", "deadline": "soon"}, "deadline must be seconds since 1970, got 'soon'"),
+        ({"path": "/a", "not_before": float("nan")}, "not_before must be seconds since 1970, got nan"),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_wrong_argument_fails_its_own_task_only(arguments: dict[str, Any], message: str) -> None:
+    """The constructor says nothing: there it would end the whole triggerer."""
+    trigger = ArrivalTrigger(**arguments)
+    with pytest.raises(ConfigError) as caught:
+        await anext(trigger.run())
+    assert str(caught.value) == message
+
+
+# A place in memory, on a clock that stands still.
+
+
+class Place:
+    """What is where all triggers of a test look; in it nothing is ever written to a second time by itself."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.files: dict[str, Seen] = {}
+        self.fault: Exception | None = None
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.looks: list[float] = []
+        self.opened = 0
+
+    def put(self, name: str, *, age: float = 1000.0, size: int = 5, **more: Any) -> None:
+        self.files[name] = Seen(path=name, size=size, modified=self.clock.time() - age, **more)
+
+    @asynccontextmanager
+    async def open(self, search: Search, conn_id: str | None) -> AsyncIterator[Outside]:
+        self.opened += 1
+        yield self
+
+    async def look(self, searches: Collection[Search], then: Callable[[Mapping[Search, Answer]], T]) -> T:
+        self.looks.append(self.clock.monotonic())
+        await self.answering.wait()
+        if self.fault is not None:
+            raise self.fault
+        now = self.clock.time()
+        return then(
+            {
+                search: Look(seen=[s for n, s in self.files.items() if search.pattern.matches(n)], now=now)
+                for search in searches
+            }
+        )
+
+
+@pytest.fixture
+async def place(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Place:
+    made = Place(clock)
+    monkeypatch.setattr(arrival, "open_outside", made.open)
+    return made
+
+
+def waiting(place: Place, **arguments: Any) -> "asyncio.Task[Arrived]":
+    """Start to wait for `/in/*.csv`, unless something else is said."""
+    given = arguments if "path" in arguments else {"pattern": "/in/*.csv", **arguments}
+    return asyncio.create_task(ArrivalTrigger(**given).wait(place.clock))
+
+
+def outcome(task: "asyncio.Task[Arrived]") -> Outcome | None:
+    return task.result().outcome if task.done() else None
+
+
+async def end(*tasks: "asyncio.Task[Arrived]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_a_file_that_stays_the_same_arrives(place: Place) -> None:
+    """After three looks over a minute."""
+    place.put("a.csv")
+    task = waiting(place)
+    await place.clock.advance(59.0)
+    assert outcome(task) is None
+    await place.clock.advance(12.0)
+    assert outcome(task) is Outcome.READY
+    assert [file.uri for file in task.result().ready] == ["file:///in/a.csv"]
+
+
+async def test_waiters_of_a_place_share_its_looks(place: Place) -> None:
+    """By the folder and the connection, not by what they look for."""
+    tasks = [waiting(place, path=f"/in/{n}.csv") for n in range(50)]
+    await place.clock.advance(6.0)
+    assert place.opened == 1
+    other = [waiting(place, path="/other/a.csv"), waiting(place, path="/in/0.csv", conn_id="drop")]
+    await place.clock.advance(6.0)
+    assert place.opened == 3
+    await end(*tasks, *other)
+
+
+async def test_the_first_looks_are_spread(place: Place) -> None:
+    """Ten thousand that start together must not look together; at most five seconds, at most an interval."""
+    tasks = [waiting(place, path=f"/in{n}/a.csv") for n in range(40)]
+    await place.clock.advance(5.0)
+    assert len(place.looks) == 40
+    assert len({round(at, 1) for at in place.looks}) > 15
+    await end(*tasks)
+
+
+async def test_the_deadline_ends_the_wait_with_a_last_look(place: Place) -> None:
+    """It is absolute; what has come since the look before still counts."""
+    task = waiting(place, poke_interval=50.0, done_file="{name}.done", deadline=place.clock.time() + 40.0)
+    await place.clock.advance(39.9)
+    assert (outcome(task), len(place.looks)) == (None, 1)
+    place.put("a.csv", done=place.clock.time())
+    await place.clock.advance(0.2)
+    assert (outcome(task), len(place.looks)) == (Outcome.READY, 2)
+
+
+async def test_a_wait_that_is_over_says_what_is_missing(place: Place) -> None:
+    """Exactly one event, in time, whatever was there."""
+    place.put("a.csv", age=-20.0)
+    task = waiting(place, deadline=place.clock.time() + 40.0)
+    await place.clock.advance(40.1)
+    event = task.result()
+    assert event.outcome is Outcome.TIMEOUT
+    assert event.missing[0].why == "it is new or changes; it has to be the same in 3 looks over 60 s"
+
+
+async def test_a_deadline_in_the_past_leaves_one_look(place: Place) -> None:
+    """As after a long time without a triggerer."""
+    place.put("a.csv", done=place.clock.time())
+    for done_file, expected in (("{name}.done", Outcome.READY), (None, Outcome.TIMEOUT)):
+        task = waiting(place, done_file=done_file, deadline=place.clock.time() - 1000.0)
+        await place.clock.advance(0.1)
+        assert outcome(task) is expected
+    assert len(place.looks) == 2
+
+
+async def test_a_place_that_hangs_cannot_hold_the_deadline(place: Place) -> None:
+    """It is given ten seconds for the last look."""
+    place.answering.clear()
+    task = waiting(place, deadline=place.clock.time() + 40.0)
+    await place.clock.advance(49.0)
+    assert outcome(task) is None
+    await place.clock.advance(1.1)
+    assert outcome(task) is Outcome.TIMEOUT
+    assert task.result().missing[0].why == "it could not be looked at yet"
+
+
+async def test_a_clock_that_jumps_is_noticed(place: Place) -> None:
+    """Within a minute: somebody may have set it."""
+    task = waiting(place, deadline=place.clock.time() + 7200.0)
+    await place.clock.advance(30.0)
+    place.clock._now += 7200.0
+    place.clock._start += 7200.0
+    await place.clock.advance(61.0)
+    assert outcome(task) is Outcome.TIMEOUT
+
+
+async def test_an_interval_longer_than_that_is_kept(place: Place) -> None:
+    """To compare the clocks costs no look."""
+    task = waiting(place, poke_interval=300.0)
+    await place.clock.advance(1000.0)
+    assert len(place.looks) == 4
+    await end(task)
+
+
+async def test_patience_grows_when_asked(place: Place) -> None:
+    """The interval doubles each time that one has passed, up to the longest."""
+    task = waiting(place, poke_interval=5.0, backoff=True, max_wait=80.0)
+    await place.clock.advance(1000.0)
+    gaps = [round(after - before) for before, after in pairwise(place.looks)]
+    assert gaps[0] <= 11
+    assert all(80 <= gap <= 88 for gap in gaps[-5:])
+    await end(task)
+
+
+async def test_no_event_is_fired_too_soon(place: Place) -> None:
+    """The worker that deferred may still be on its way out."""
+    place.put("a.csv", done=place.clock.time())
+    task = waiting(place, done_file="{name}.done", not_before=place.clock.time() + 200.0)
+    await place.clock.advance(199.9)
+    assert outcome(task) is None
+    await place.clock.advance(0.2)
+    assert outcome(task) is Outcome.READY
+
+
+async def test_a_refusal_ends_the_wait_in_time(place: Place) -> None:
+    """Between 60 and 90 s, however seldom was to be looked."""
+    place.fault = TargetAccessError("access denied")
+    task = waiting(place, poke_interval=600.0)
+    await place.clock.advance(60.0)
+    assert outcome(task) is None
+    await place.clock.advance(30.0)
+    assert outcome(task) is Outcome.UNREADABLE
+
+
+async def test_an_outage_is_waited_out(place: Place) -> None:
+    """Ten minutes of 503."""
+    place.fault = StorageUnavailableError("503")
+    task = waiting(place, done_file="{name}.done")
+    await place.clock.advance(600.0)
+    assert outcome(task) is None
+    place.fault = None
+    place.put("a.csv", done=place.clock.time())
+    await place.clock.advance(30.0)
+    assert outcome(task) is Outcome.READY
+
+
+async def test_a_growing_file_is_looked_at_more_often(place: Place) -> None:
+    """As its looks need; while there is nothing, as asked."""
+    task = waiting(place, poke_interval=300.0, looks=2, look_interval=10.0, min_age=0.0)
+    await place.clock.advance(10.0)
+    place.put("a.csv")
+    await place.clock.advance(330.0)
+    await place.clock.advance(12.0)
+    assert outcome(task) is Outcome.READY
+    await end(task)
+
+
+async def test_cancelling_leaves_nothing(place: Place) -> None:
+    """At whatever moment."""
+    before = asyncio.all_tasks()
+    for steps in (0, 1, 2, 3, 5, 8, 40):
+        task = waiting(place)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await end(task)
+        assert task.cancelled()
+        assert asyncio.all_tasks() == before
+        assert place.clock.sleepers == 0
+    assert not Lookout._running[asyncio.get_running_loop()]
+
+
+async def test_a_thousand_waits_leave_nothing(place: Place) -> None:
+    """In the same loop, one after another."""
+    before = asyncio.all_tasks()
+    for _ in range(1000):
+        task = asyncio.create_task(ArrivalTrigger(path="/in/a.csv").wait(place.clock))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+    assert asyncio.all_tasks() == before
+    assert place.clock.sleepers == 0
+
+
+async def test_run_yields_one_event(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As JSON values."""
+    monkeypatch.setattr(arrival, "_CLOCK", place.clock)
+    place.put("a.csv", done=place.clock.time())
+
+    async def events() -> list[Any]:
+        return [
+            each.payload async for each in ArrivalTrigger(path="/in/a.csv", done_file="{name}.done").run()
+        ]
+
+    task = asyncio.create_task(events())
+    await place.clock.advance(5.0)
+    [payload] = await task
+    assert json.loads(json.dumps(payload)) == payload
+    assert (payload["outcome"], payload["ready_count"]) == ("ready", 1)
+    assert Arrived.from_payload(payload).ready[0].uri == "file:///in/a.csv"
+
+
+# What it tells.
+
+
+@dataclass
+class Lines:
+    """A log."""
+
+    lines: list[str]
+
+    def info(self, text: str, *arguments: Any) -> None:
+        self.lines.append(f"INFO {text % arguments}")
+
+    def warning(self, text: str, *arguments: Any) -> None:
+        self.lines.append(f"WARNING {text % arguments}")
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What all triggers log to the logs of their tasks."""
+    log = Lines([])
+    monkeypatch.setattr(ArrivalTrigger, "log", log)
+    return log.lines
+
+
+async def test_the_log_tells_changes_only(place: Place, lines: list[str]) -> None:
+    """And that a guess is one."""
+    task = waiting(place, deadline=1_790_003_600.0)
+    await place.clock.advance(300.0)
+    place.put("a.csv", age=0.0)
+    await place.clock.advance(100.0)
+    assert outcome(task) is Outcome.READY
+    changes = "it is new or changes; it has to be the same in 3 looks over 60 s"
+    grounds = "the same in 3 looks over 60 s, at least 60 s old, nobody on this host who writes"
+    assert lines == [
+        "INFO waiting until 2026-09-21 15:13:20Z: 0 arrived; missing /in/*.csv (nothing is there)",
+        f"INFO waiting: 0 arrived; missing file:///in/a.csv ({changes})",
+        "INFO the wait ends: ready. 1 arrived",
+        f"INFO stability heuristic used: {grounds}",
+    ]
+
+
+async def test_the_log_warns_when_the_wait_ends_badly(place: Place, lines: list[str]) -> None:
+    """With the reason."""
+    task = waiting(place, deadline=place.clock.time() + 10.0)
+    await place.clock.advance(11.0)
+    assert outcome(task) is Outcome.TIMEOUT
+    assert lines[-1] == "WARNING the wait ends: timeout. 0 arrived; missing /in/*.csv (nothing is there)"
+
+
+async def test_waits_are_counted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By how they ended, with how long they took."""
+    counted: list[tuple[str, Any]] = []
+
+    def count(metric: str, number: int = 1, *, tags: Any = None) -> None:
+        counted.append((metric, tags))
+
+    def timing(metric: str, seconds: float, *, tags: Any = None) -> None:
+        counted.append((metric, round(seconds)))
+
+    monkeypatch.setattr(_compat, "count", count)
+    monkeypatch.setattr(_compat, "timing", timing)
+    task = waiting(place, deadline=place.clock.time() + 10.0)
+    await place.clock.advance(11.0)
+    assert outcome(task) is Outcome.TIMEOUT
+    assert counted == [
+        ("fileflow.waits.begun", None),
+        ("fileflow.waits.ended", {"outcome": "timeout"}),
+        ("fileflow.wait_seconds", 10),
+    ]
+    counted.clear()
+    task = waiting(place)
+    await place.clock.advance(1.0)
+    await end(task)
+    assert counted[1] == ("fileflow.waits.ended", {"outcome": "cancelled"})
+
+
+# On a real disk, by a clock that stands still while a thread looks.
+
+
+class Observed:
+    """An open place whose looks can be waited for."""
+
+    def __init__(self, inner: Outside, looking: set[int]) -> None:
+        self._inner = inner
+        self._looking = looking
+
+    async def look(self, searches: Collection[Search], then: Callable[[Mapping[Search, Answer]], T]) -> T:
+        self._looking.add(id(self))
+        try:
+            return await self._inner.look(searches, then)
+        finally:
+            self._looking.discard(id(self))
+
+
+Pass = Callable[[float], Any]
+
+
+@pytest.fixture
+async def passing(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Pass:
+    """Let seconds pass one by one, each look coming to its end before the next."""
+    looking: set[int] = set()
+
+    @asynccontextmanager
+    async def observed(search: Search, conn_id: str | None) -> AsyncIterator[Outside]:
+        async with hooks_outside.open_outside(search, conn_id) as inner:
+            yield Observed(inner, looking)
+
+    async def idle() -> None:
+        await clock.settle()
+        while looking:
+            await asyncio.sleep(0.001)
+            await clock.settle()
+
+    async def advance(seconds: float) -> None:
+        for _ in range(round(seconds)):
+            await clock.advance(1.0)
+            await idle()
+
+    monkeypatch.setattr(arrival, "open_outside", observed)
+    return advance
+
+
+async def in_thread(function: Callable[..., Any], *arguments: Any) -> None:
+    await asyncio.to_thread(function, *arguments)
+
+
+def old(path: Path, data: bytes = b"x") -> None:
+    """A file of yesterday."""
+    path.write_bytes(data)
+    os.utime(path, (1_000_000_000.0, 1_000_000_000.0))
+
+
+def disk_wait(clock: FakeClock, **arguments: Any) -> "asyncio.Task[Arrived]":
+    return asyncio.create_task(ArrivalTrigger(**arguments).wait(clock))
+
+
+async def test_a_growing_file_never_arrives_half(tmp_path: Path, clock: FakeClock, passing: Pass) -> None:
+    """Airflow's FileTrigger fires on it every time."""
+    task = disk_wait(clock, pattern=f"{tmp_path}/*.csv")
+    for size in range(1, 12):
+        await in_thread(old, tmp_path / "a.csv", b"x" * size)
+        await passing(20)
+    assert not task.done()
+    await passing(70)
+    assert task.result().ready[0].size == 11
+
+
+async def test_a_file_that_is_cut_and_written_anew_starts_again(
+    tmp_path: Path, clock: FakeClock, passing: Pass
+) -> None:
+    """To the same size and time of modification, but it was empty in between."""
+    await in_thread(old, tmp_path / "a.csv", b"first")
+    task = disk_wait(clock, path=f"{tmp_path}/a.csv")
+    await passing(50)
+    await in_thread(os.truncate, tmp_path / "a.csv", 0)
+    await passing(10)
+    await in_thread(old, tmp_path / "a.csv", b"other")
+    await passing(50)
+    assert not task.done()
+    await passing(20)
+    assert task.result().outcome is Outcome.READY
+
+
+async def test_a_file_renamed_into_place_starts_again(
+    tmp_path: Path, clock: FakeClock, passing: Pass
+) -> None:
+    """Another file, though it looks the same; its temporary name did not count."""
+    await in_thread(old, tmp_path / "a.csv.part")
+    task = disk_wait(clock, pattern=f"{tmp_path}/*")
+    await passing(100)
+    assert not task.done()
+    await in_thread(os.rename, tmp_path / "a.csv.part", tmp_path / "a.csv")
+    await passing(50)
+    await in_thread(old, tmp_path / "b.part")
+    await in_thread(os.rename, tmp_path / "b.part", tmp_path / "a.csv")
+    await passing(50)
+    assert not task.done()
+    await passing(20)
+    assert task.result().ready_count == 1
+
+
+async def test_a_file_that_somebody_has_open_does_not_arrive(
+    tmp_path: Path, clock: FakeClock, passing: Pass
+) -> None:
+    """However long it stays the same."""
+    await in_thread(old, tmp_path / "a.csv")
+    descriptor = await asyncio.to_thread(os.open, tmp_path / "a.csv", os.O_WRONLY)
+    task = disk_wait(clock, path=f"{tmp_path}/a.csv")
+    await passing(300)
+    assert not task.done()
+    await asyncio.to_thread(os.close, descriptor)
+    await passing(10)
+    assert task.result().outcome is Outcome.READY
+
+
+@pytest.mark.parametrize("name", ["rep[1].csv", "a*b.csv", "a?b.csv", "été 100%.csv", "\udcff.csv"])
+async def test_literal_names_arrive(tmp_path: Path, clock: FakeClock, passing: Pass, name: str) -> None:
+    """By their path, or by their URI where they are no text."""
+    await in_thread(old, tmp_path / name)
+    await in_thread(old, tmp_path / "aZb.csv")
+    [uri] = [s.uri(name) for s in [Search.of(pattern=tmp_path / "*")]]
+    for path in (uri, f"{tmp_path}/{name}") if name.isprintable() else (uri,):
+        task = disk_wait(clock, path=path)
+        await passing(75)
+        assert [file.uri for file in task.result().ready] == [uri]
+        assert json.dumps(task.result().to_payload()).isascii()
+
+
+async def test_what_never_counts_never_arrives(tmp_path: Path, clock: FakeClock, passing: Pass) -> None:
+    """Empty files, temporary ones, NFS's, FIFOs, links."""
+
+    def plant() -> None:
+        old(tmp_path / "empty.csv", b"")
+        for name in ("a.csv.tmp", ".nfs0001", "._a.csv", "~a.csv", "b.csv.crdownload"):
+            old(tmp_path / name)
+        os.mkfifo(tmp_path / "fifo.csv")
+        (tmp_path / "link.csv").symlink_to("/etc/passwd")
+
+    await in_thread(plant)
+    task = disk_wait(clock, pattern=f"{tmp_path}/*", deadline=clock.time() + 3600.0)
+    await passing(200)
+    assert not task.done()
+    await end(task)
+
+
+async def test_only_temporary_names_is_what_is_told(tmp_path: Path, clock: FakeClock, passing: Pass) -> None:
+    """Row 53 of the catalogue."""
+    await in_thread(old, tmp_path / "data.csv.tmp")
+    task = disk_wait(clock, pattern=f"{tmp_path}/*.csv", deadline=clock.time() + 20.0)
+    await passing(21)
+    assert [each.why for each in task.result().missing] == ["only temporary names match: 'data.csv.tmp'"]
+
+
+async def test_a_folder_made_later_is_found(tmp_path: Path, clock: FakeClock, passing: Pass) -> None:
+    """Whoever puts the files may make it for them."""
+    task = disk_wait(clock, pattern=f"{tmp_path}/2026-11-21/*.csv", done_file="_SUCCESS")
+    await passing(20)
+
+    def plant() -> None:
+        (tmp_path / "2026-11-21").mkdir()
+        old(tmp_path / "2026-11-21/a.csv")
+        old(tmp_path / "2026-11-21/_SUCCESS", b"")
+
+    await in_thread(plant)
+    await passing(10)
+    assert [file.trust for file in task.result().ready] == ["done_file"]
+
+
+async def test_a_thread_is_not_left_behind(tmp_path: Path, clock: FakeClock, passing: Pass) -> None:
+    """Nor a descriptor, by waits that end or are cancelled."""
+    await in_thread(old, tmp_path / "a.csv")
+    before = await asyncio.to_thread(lambda: (threading.active_count(), len(os.listdir("/proc/self/fd"))))
+    for _ in range(20):
+        task = disk_wait(clock, pattern=f"{tmp_path}/*.csv")
+        await passing(6)
+        await end(task)
+    after = await asyncio.to_thread(lambda: (threading.active_count(), len(os.listdir("/proc/self/fd"))))
+    assert after == before
+
+
+def test_the_package_names_the_trigger() -> None:
+    """Where all triggers are."""
+    assert triggers.ArrivalTrigger is ArrivalTrigger
