@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import partial
 
 from asgiref.sync import sync_to_async
@@ -14,6 +14,7 @@ from fileflow_async.hooks.store import _allowed
 from fileflow_async.storage.outside import Outside
 from fileflow_async.storage.outside_bucket import OutsideBucket
 from fileflow_async.storage.outside_disk import OutsideDisk, look_in_time
+from fileflow_async.storage.outside_threads import spare_threads
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.storage.resolve import S3Root, open_storage, parse_root
 from fileflow_async.storage.search import Search
@@ -34,16 +35,14 @@ async def open_outside(search: Search, conn_id: str | None = None) -> AsyncItera
             `[fileflow] allowed_buckets`.
         FileflowError: The bucket cannot be opened.
     """
-    if search.is_on_disk:
-        await _check_fence(search.folder, conn_id)
-        disk = OutsideDisk(search.folder)
-        try:
-            yield disk
-        finally:
-            disk.close()
-        return
-    async with await _bucket(search.store, conn_id) as bucket:
-        yield OutsideBucket(bucket)
+    with spare_threads().kept():
+        if search.is_on_disk:
+            await _check_fence(search.folder, conn_id)
+            with closing(OutsideDisk(search.folder)) as disk:
+                yield disk
+        else:
+            async with await _bucket(search.store, conn_id) as bucket:
+                yield OutsideBucket(bucket)
 
 
 async def _check_fence(folder: str, conn_id: str | None) -> None:

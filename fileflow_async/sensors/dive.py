@@ -12,8 +12,8 @@ from airflow.triggers.base import StartTriggerArgs
 from fileflow_async.config import Settings
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
+from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import DiveOperator, result_of
-from fileflow_async.operators.logic import Logic, tell
 from fileflow_async.places import Places
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.status import State, Status, unreadable

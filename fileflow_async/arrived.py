@@ -1,0 +1,188 @@
+"""What the wait for files of outsiders says in the end."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Self
+
+from fileflow_async.config import is_number
+from fileflow_async.errors import FormatError, quoted
+from fileflow_async.storage.outside import Seen
+from fileflow_async.waiting import SAMPLE, WHOLE, Missing, Outcome
+
+_LARGEST = 16_000  # bytes of an event
+_TOLD = 5  # missing files in one line
+
+
+class Trust(StrEnum):
+    """Why a file is taken to be whole, best first."""
+
+    DONE_FILE = "done_file"
+    ATOMIC = "atomic"
+    STABLE = "stable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivedFile:
+    """A file, an object or a folder that has arrived.
+
+    Attributes:
+        uri: Where it is; that of a folder ends in `/`.
+        size: Its bytes.
+        modified: When it was last written to, in seconds since 1970 by the store's clock.
+        trust: Why it is taken to be whole.
+        etag: What changes with its bytes, in S3 or for a folder.
+        mtime_ns: The same moment as `modified` to the nanosecond, on disk.
+        inode: Which file it is, on disk.
+    """
+
+    uri: str
+    size: int
+    modified: float
+    trust: Trust
+    etag: str | None = None
+    mtime_ns: int | None = None
+    inode: int | None = None
+
+    @classmethod
+    def of(cls, seen: Seen, uri: str, trust: Trust) -> Self:
+        """Return what was seen as having arrived."""
+        return cls(
+            uri=uri,
+            size=seen.size,
+            modified=seen.modified,
+            trust=trust,
+            etag=seen.etag,
+            mtime_ns=seen.mtime_ns,
+            inode=seen.inode,
+        )
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        """What is equal as long as its bytes are, as far as the store tells."""
+        return self.size, self.etag, self.mtime_ns, self.inode
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        fields = {**asdict(self), "trust": str(self.trust)}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
+        """Read one back.
+
+        Raises:
+            TypeError: It has a field that there is not, or lacks one, or one is of the wrong type.
+            ValueError: Its trust is none.
+        """
+        found = cls(**{**payload, "trust": Trust(payload["trust"])})
+        numbers = (found.size, found.mtime_ns or 0, found.inode or 0)
+        texts = (found.uri, found.etag or "")
+        if not all(isinstance(text, str) for text in texts) or not is_number(found.modified):
+            raise TypeError("a field is of the wrong type")
+        if any(type(number) is not int for number in numbers):
+            raise TypeError("a field is not an integer")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """How a wait for files of outsiders ended.
+
+    Attributes:
+        outcome: In one word: ready, timeout or unreadable.
+        ready: What has arrived; of much only the first, see `ready_count`.
+        missing: What has not; of much only the first, see `missing_count`.
+        ready_count: How many have arrived.
+        missing_count: How many have not.
+        guess: On what grounds they are taken to be whole, where nobody says so.
+        newest: When the last of what has arrived was written to.
+        digest: What stands for the versions of all that has arrived, since `ready` may not hold all.
+    """
+
+    outcome: Outcome
+    ready: Sequence[ArrivedFile] = ()
+    missing: Sequence[Missing] = ()
+    ready_count: int = 0
+    missing_count: int = 0
+    guess: str | None = None
+    newest: float | None = None
+    digest: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that has arrived is in it."""
+        return len(self.ready) == self.ready_count
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the event as a JSON object of a few kB."""
+        ready = [file.to_payload() for file in self.ready]
+        missing = [each.to_payload() for each in self.missing[:SAMPLE]]
+        if len(ready) > WHOLE:
+            ready = ready[:SAMPLE]
+        payload = {
+            "outcome": str(self.outcome),
+            "ready": ready,
+            "missing": missing,
+            "ready_count": self.ready_count,
+            "missing_count": self.missing_count,
+            "guess": self.guess,
+            "newest": self.newest,
+            "digest": self.digest,
+        }
+        while len(json.dumps(payload)) > _LARGEST and (ready or missing):
+            (ready if len(ready) >= len(missing) else missing).pop()
+        return payload
+
+    @classmethod
+    def from_payload(cls, payload: object) -> Self:
+        """Read an event back.
+
+        Raises:
+            FormatError: It is not one.
+        """
+        try:
+            if not isinstance(payload, Mapping):
+                raise TypeError(f"expected an object, got {type(payload).__name__}")
+            return cls(
+                outcome=Outcome(payload["outcome"]),
+                ready=tuple(ArrivedFile.from_payload(each) for each in payload["ready"]),
+                missing=tuple(
+                    Missing(target=str(each["target"]), state=str(each["state"]), why=str(each["why"]))
+                    for each in payload["missing"]
+                ),
+                ready_count=int(payload["ready_count"]),
+                missing_count=int(payload["missing_count"]),
+                guess=payload.get("guess"),
+                newest=payload.get("newest"),
+                digest=payload.get("digest"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{quoted(payload)} is not the event of an arrival: {error}") from error
+
+    def describe(self) -> str:
+        """Return what has arrived and what has not, in one line for people."""
+        return described(self.ready_count, self.missing, self.missing_count)
+
+
+def described(ready_count: int, missing: Sequence[Missing], missing_count: int) -> str:
+    """Return how much has arrived and what has not, in one line for people."""
+    line = f"{ready_count} arrived"
+    if missing:
+        told = [f"{each.target} ({each.why})" for each in missing[:_TOLD]]
+        line += f"; missing {', '.join(told)}"
+        if missing_count > len(told):
+            line += f" and {missing_count - len(told)} more"
+    return line
+
+
+def digest_of(files: Iterable[ArrivedFile]) -> str:
+    """Return what stands for the versions of some files, in whatever order they come."""
+    total = 0
+    for (
+        file
+    ) in files:  # a sum: sorting 100,000 of them would hold the interpreter, and with it the event loop
+        total += int.from_bytes(sha256(f"{file.uri} {file.version}".encode()).digest()[:16])
+    return f"{total % 2**128:032x}"
