@@ -1,0 +1,267 @@
+"""Write and read a million mixed rows in every format, beside plain calls of pandas, polars and pyarrow.
+
+    python bench/frames.py [--quick] [--rows N] [--repeat N] [--only csv] [--json FILE] [--directory DIR]
+
+The plain side calls what gives the same table, with its moments: it writes into a temporary file, or reads
+from it, and hashes the file after that; ours writes a target and commits it, or opens it and verifies it.
+Both sides take turns; the figures are medians. A ratio of 1.10 is the goal: within ten per cent of the plain
+call with the hashing that makes a target what it is.
+"""
+
+import argparse
+import asyncio
+import gc
+import hashlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from fileflow_async import formats
+from fileflow_async.manifest import Manifest
+from fileflow_async.storage.local import LocalStorage
+from fileflow_async.store import TargetStore
+from fileflow_async.target import Slot, Target
+
+
+def frame_of(rows: int) -> pd.DataFrame:
+    """Return integers, numbers, texts (some with quotes and commas), truths and moments."""
+    random = np.random.default_rng(1)
+    names = np.array(["anna", "björk", "carl, jr", 'dee "d"', "egon"])
+    notes = np.char.add("some longer text ", random.integers(0, 10**6, rows).astype(str))
+    return pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "quantity": random.integers(0, 1000, rows),
+            "price": random.normal(100, 20, rows).round(2),
+            "rate": random.random(rows),
+            "name": names[random.integers(0, 5, rows)],
+            "note": notes,
+            "flag": random.random(rows) > 0.5,
+            "moment": pd.Timestamp("2026-01-01") + pd.to_timedelta(random.integers(0, 10**7, rows), unit="s"),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What somebody would call who has no targets."""
+
+    write: Callable[[Any, Path], object]
+    read: Callable[[Path], object]
+
+
+def _write_ipc(table: pa.Table, path: Path) -> None:
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _write_records(records: list[dict[str, Any]], path: Path) -> None:
+    with path.open("w") as file:
+        for record in records:
+            file.write(json.dumps(record, default=str) + "\n")
+
+
+def _read_records(path: Path) -> list[Any]:
+    with path.open() as file:
+        return [json.loads(line) for line in file]
+
+
+CASES: dict[tuple[str, str], Plain] = {
+    ("csv", "pandas"): Plain(
+        lambda frame, path: frame.to_csv(path, index=False),
+        lambda path: pd.read_csv(path, parse_dates=["moment"]),
+    ),
+    ("csv", "polars"): Plain(
+        lambda frame, path: frame.write_csv(path), lambda path: pl.read_csv(path, try_parse_dates=True)
+    ),
+    ("csv", "pyarrow"): Plain(pyarrow.csv.write_csv, pyarrow.csv.read_csv),
+    ("jsonl", "pandas"): Plain(
+        lambda frame, path: frame.to_json(path, orient="records", lines=True, date_format="iso"),
+        lambda path: pd.read_json(path, lines=True, convert_dates=["moment"]),
+    ),
+    ("jsonl", "polars"): Plain(
+        lambda frame, path: frame.write_ndjson(path),
+        lambda path: pl.read_ndjson(path).with_columns(pl.col("moment").str.to_datetime()),
+    ),
+    ("jsonl", "records"): Plain(_write_records, _read_records),
+    ("parquet", "pandas"): Plain(
+        lambda frame, path: frame.to_parquet(path, compression="zstd", index=False), pd.read_parquet
+    ),
+    ("parquet", "polars"): Plain(
+        lambda frame, path: frame.write_parquet(path), lambda path: pl.read_parquet(path)
+    ),
+    ("parquet", "pyarrow"): Plain(
+        lambda table, path: pyarrow.parquet.write_table(table, path, compression="zstd"),
+        pyarrow.parquet.read_table,
+    ),
+    ("arrow", "pandas"): Plain(
+        lambda frame, path: frame.to_feather(path, compression="uncompressed"), pd.read_feather
+    ),
+    ("arrow", "polars"): Plain(lambda frame, path: frame.write_ipc(path), lambda path: pl.read_ipc(path)),
+    ("arrow", "pyarrow"): Plain(_write_ipc, lambda path: pa.ipc.open_file(path).read_all()),
+}
+KINDS: dict[str, Any] = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.Table, "records": list}
+
+
+@dataclass
+class Row:
+    """One line of the table: medians in seconds."""
+
+    format: str
+    package: str
+    action: str
+    plain: float
+    hashing: float
+    ours: float
+    mebibytes: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / (self.plain + self.hashing)
+
+
+def hashed(path: Path) -> None:
+    with path.open("rb") as file:
+        hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def timed(work: Callable[[], object]) -> float:
+    gc.collect()
+    began = time.perf_counter()
+    result = work()
+    took = time.perf_counter() - began
+    del result
+    return took
+
+
+class Ours:
+    """A store in a folder; no fsync, for the plain side has none either."""
+
+    def __init__(self, runner: asyncio.Runner, folder: Path) -> None:
+        self._runner = runner
+        self._storage = LocalStorage(folder, durability="none", create=True)
+        runner.run(self._storage.__aenter__())
+        self._store = TargetStore(self._storage)
+
+    def close(self) -> None:
+        self._runner.run(self._storage.__aexit__(None, None, None))
+
+    def write(self, value: Any, format: str, package: str) -> None:
+        self._runner.run(self._write(value, format, package))
+
+    def read(self, format: str, package: str) -> Any:
+        return self._runner.run(self._read(format, package))
+
+    def forget(self, format: str, package: str) -> None:
+        self._runner.run(self._store.delete(target_of(format, package)))
+
+    async def _write(self, value: Any, format: str, package: str) -> None:
+        async with self._store.write(target_of(format, package), format=format) as draft:
+            await formats.write(draft, value)
+
+    async def _read(self, format: str, package: str) -> Any:
+        target = target_of(format, package)
+        version = await self._store.version(target)
+        facts = formats.Facts.of(cast(Manifest, version.manifest))
+        async with self._store.open(target) as stream:
+            return await formats.read(stream, facts, KINDS[package])
+
+
+def target_of(format: str, package: str) -> Target:
+    slot = Slot(logical_date=datetime(2026, 11, 20, tzinfo=UTC))
+    return Target(dag_id="bench", task_id=package, slot=slot, name=format)
+
+
+ORDER = ("ours write", "plain write", "hash", "ours read", "plain read")  # of every second turn
+
+
+def measured(
+    ours: Ours, values: dict[str, Any], folder: Path, repeat: int, only: str | None
+) -> Iterator[Row]:
+    for (format, package), plain in CASES.items():
+        if only not in (None, format, package):
+            continue
+        value, path = values[package], folder / f"plain-{package}.{format}"
+        times: dict[str, list[float]] = {}
+        sides: dict[str, Callable[[], object]] = {
+            "plain write": partial(plain.write, value, path),
+            "ours write": partial(ours.write, value, format, package),
+            "hash": partial(hashed, path),
+            "plain read": partial(plain.read, path),
+            "ours read": partial(ours.read, format, package),
+        }
+        for turn in range(repeat):
+            ours.forget(format, package)
+            for name in sides if turn % 2 else ORDER:
+                times.setdefault(name, []).append(timed(sides[name]))
+        medians = {name: statistics.median(each) for name, each in times.items()}
+        for action in ("write", "read"):
+            yield Row(
+                format=format,
+                package=package,
+                action=action,
+                plain=medians[f"plain {action}"],
+                hashing=medians["hash"],
+                ours=medians[f"ours {action}"],
+                mebibytes=path.stat().st_size / 2**20,
+            )
+        path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows, three turns")
+    parser.add_argument("--rows", type=int, default=None)
+    parser.add_argument("--repeat", type=int, default=None)
+    parser.add_argument("--only", help="one format or one package")
+    parser.add_argument("--json", type=Path, help="write the figures into a file, too")
+    parser.add_argument("--directory", help="where the files go; by default the system's temporary folder")
+    given = parser.parse_args()
+    rows = given.rows or (100_000 if given.quick else 1_000_000)
+    repeat = given.repeat or (3 if given.quick else 7)
+    frame = frame_of(rows)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    values = {"pandas": frame, "polars": pl.DataFrame(table), "pyarrow": table}
+    if given.only in (None, "jsonl", "records"):
+        values["records"] = table.drop_columns(["moment"]).to_pylist()
+    print(f"{rows:,} rows, medians of {repeat} turns, seconds", flush=True)
+    print("format   package  action   plain    hash    ours   ratio      MiB")
+    found = []
+    with tempfile.TemporaryDirectory(dir=given.directory) as folder, asyncio.Runner() as runner:
+        ours = Ours(runner, Path(folder) / "store")
+        try:
+            for row in measured(ours, values, Path(folder), repeat, given.only):
+                found.append(row)
+                print(
+                    f"{row.format:8} {row.package:8} {row.action:6} {row.plain:7.3f} {row.hashing:7.3f} "
+                    f"{row.ours:7.3f} {row.ratio:7.2f} {row.mebibytes:8.1f}",
+                    flush=True,
+                )
+        finally:
+            ours.close()
+    if given.json:
+        lines = [asdict(row) | {"ratio": row.ratio} for row in found]
+        given.json.write_text(json.dumps({"rows": rows, "repeat": repeat, "figures": lines}, indent=1))
+    if any(row.ratio > 1.1 for row in found):
+        print("over 1.10: " + ", ".join(f"{r.format}/{r.package} {r.action}" for r in found if r.ratio > 1.1))
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

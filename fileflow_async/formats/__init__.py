@@ -1,0 +1,28 @@
+"""Turn values into bytes, whole or as they go, by formats of ours or of users.
+
+Text, bytes, json, jsonl, csv, parquet and arrow are there. Never pickle, nor anything else that runs code
+when it is read.
+"""
+
+from fileflow_async.formats.format import Facts, Format, Summary
+from fileflow_async.formats.kinds import Kind, kind_of
+from fileflow_async.formats.registry import get, names, of_extension, register, unregister
+from fileflow_async.formats.transfer import batches, read, records, write, write_to
+
+__all__ = [
+    "Facts",
+    "Format",
+    "Kind",
+    "Summary",
+    "batches",
+    "get",
+    "kind_of",
+    "names",
+    "of_extension",
+    "read",
+    "records",
+    "register",
+    "unregister",
+    "write",
+    "write_to",
+]

@@ -1,0 +1,92 @@
+"""Files for synchronous code whose bytes come from, and go, elsewhere."""
+
+import io
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# Handed on at a time: a hop to the event loop costs 50 µs, and storages write 4 to 8 MiB at once the fastest.
+PIECE = 4 * 1024 * 1024
+
+
+class Inlet(io.RawIOBase):
+    """Reads a stream of pieces as a file.
+
+    Args:
+        pieces: The bytes; drawn from as they are asked for.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__()
+        self._pieces = iter(pieces)
+        self._piece = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._piece:
+            if (piece := next(self._pieces, None)) is None:
+                return 0
+            self._piece = memoryview(piece)
+        count = min(len(buffer), len(self._piece))
+        buffer[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
+
+    def readall(self) -> bytes:
+        # A single piece is not copied: joined, it stays the object that it is.
+        head, self._piece = [self._piece] if self._piece else [], memoryview(b"")
+        return b"".join([*map(bytes, head), *self._pieces])
+
+
+def reader(pieces: Iterable[bytes]) -> io.BufferedReader:
+    """Return a file that reads a stream of pieces, lines included, as one on a disk would be read."""
+    return io.BufferedReader(Inlet(pieces), PIECE // 4)
+
+
+class Outlet(io.RawIOBase):
+    """Hands on what is written in pieces of a few megabytes.
+
+    Once that has failed it takes anything and hands on nothing: some writers end their files when they are
+    deleted.
+
+    Args:
+        give: Takes the pieces.
+    """
+
+    def __init__(self, give: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._give = give
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self._position = 0
+        self._is_broken = False
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), PIECE):
+            self._add(bytes(view[start : start + PIECE]))  # the caller may use its buffer again
+        self._position += len(view)
+        return len(view)
+
+    def finish(self) -> None:
+        """Hand on what is left."""
+        if self._waiting:
+            parts, self._parts, self._waiting = self._parts, [], 0
+            self._is_broken = True
+            self._give(b"".join(parts))
+            self._is_broken = False
+
+    def _add(self, part: bytes) -> None:
+        if self._is_broken:
+            return
+        self._parts.append(part)
+        self._waiting += len(part)
+        if self._waiting >= PIECE:
+            self.finish()
