@@ -1,4 +1,4 @@
-"""One process commits a target piece by piece, another waits for it with the trigger that Airflow would run."""
+"""One process commits a target piece by piece; another waits for it with the trigger that Airflow runs."""
 
 import asyncio
 import hashlib
@@ -8,6 +8,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from fileflow_async import Slot, State, Target, open_store
 
@@ -58,14 +59,14 @@ async def main(root: str) -> int:
     say("demo", f"an embedded store at {root}")
     command = [sys.executable, __file__, "--consume", root]
     consumer = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-    assert consumer.stdout is not None
+    output = cast(asyncio.StreamReader, consumer.stdout)
     try:
-        while b"waits" not in (line := await consumer.stdout.readline()):
+        while b"waits" not in (line := await output.readline()):
             if not line:
                 return 1
         print(line.decode(), end="", flush=True)
         produced = await produce(root)
-        rest = (await consumer.stdout.read()).decode().splitlines()
+        rest = (await output.read()).decode().splitlines()
         *lines, consumed = rest or [""]
         print(*lines, sep="\n")
         async with open_store(root) as store:

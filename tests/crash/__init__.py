@@ -1,0 +1,1 @@
+"""Writers that die, stall, race and run out of disk, and what is left then."""
