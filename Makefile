@@ -12,7 +12,7 @@ demo: .venv/stamp  ## commit a target, wait for it from another process, read it
 	@$(in)python demo/handover.py $(ARGS)
 
 test: .venv/stamp  ## all tests, in random order, with their coverage
-	$(in)pytest --cov --cov-report=term $(ARGS)
+	$(in)pytest -n 2 --cov --cov-report=term $(ARGS)
 	$(in)coverage report --include='$(every_branch)' --fail-under=100
 
 check: .venv/stamp  ## format, lint, types, layers, wheel, docs

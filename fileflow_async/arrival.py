@@ -152,7 +152,7 @@ class Arrival:
         """Return what an event must have meant that does not hold all: what did not come later."""
         missing = {each.target for each in event.missing}
         newest = event.newest or 0.0
-        seen = [each for each in look.seen if each.modified <= newest and self._is_whole(each)]
+        seen = [each for each in self._data(look) if each.modified <= newest and self._is_whole(each)]
         return [file for file in self._files(seen) if file.uri not in missing]
 
     def _is_whole(self, seen: Seen) -> bool:
@@ -191,9 +191,16 @@ class Arrival:
                 tracks[each.path] = _Track(each.version, now, 1)
         self._tracks = tracks
 
+    def _data(self, look: Look) -> Iterable[Seen]:
+        """Return what was seen without the done files, which a wide pattern means as well."""
+        if self._trust is not Trust.DONE_FILE or self.search.folders:
+            return look.seen
+        done_files = {self.search.done_path(seen.path) for seen in look.seen}
+        return (seen for seen in look.seen if seen.path not in done_files)
+
     def _pictured(self, look: Look, now: float) -> _Picture:
         picture = _Picture()
-        for seen in look.seen:
+        for seen in self._data(look):
             verdict = self._verdict(seen, look.now, now)
             if verdict is None:
                 picture.arrived.append(seen)

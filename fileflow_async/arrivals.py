@@ -153,6 +153,8 @@ class Lookout:
     async def _look(self, outside: Outside) -> None:
         """Look for everybody, due or not: the answer costs the same."""
         waiters, began = list(self._waiting), self._now
+        if not waiters:  # who was due has left while the place was opened
+            return
 
         def then(answers: Mapping[Search, Answer]) -> Mapping[Waiter, _News]:
             now = self._now

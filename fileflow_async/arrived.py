@@ -146,7 +146,7 @@ class Arrived:
         try:
             if not isinstance(payload, Mapping):
                 raise TypeError(f"expected an object, got {type(payload).__name__}")
-            return cls(
+            event = cls(
                 outcome=Outcome(payload["outcome"]),
                 ready=tuple(ArrivedFile.from_payload(each) for each in payload["ready"]),
                 missing=tuple(
@@ -159,8 +159,11 @@ class Arrived:
                 newest=payload.get("newest"),
                 digest=payload.get("digest"),
             )
+            if event.ready_count < max(len(event.ready), event.outcome is Outcome.READY):
+                raise ValueError("it says that less is ready than it holds")
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{quoted(payload)} is not the event of an arrival: {error}") from error
+        return event
 
     def describe(self) -> str:
         """Return what has arrived and what has not, in one line for people."""

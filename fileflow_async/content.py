@@ -54,4 +54,3 @@ class Content:
             encoding=encoding,
             compression=compression,
         )
-

@@ -128,6 +128,7 @@ class _Stream:
         self._encoding = encoding
         # One for the whole text: a byte order mark stands at its start only.
         self._encoder = None if encoding is None else codecs.getincrementalencoder(encoding)()
+        self._has_text = False
         self._is_open = True
         self._is_torn = False
 
@@ -141,7 +142,8 @@ class _Stream:
         await self._take(self._as_bytes(data))
 
     async def finish(self) -> None:
-        if self._encoder is not None and (rest := self._encoder.encode("", final=True)):
+        # Without text there is nothing to end: the encoder would put its byte order mark behind the bytes.
+        if self._encoder is not None and self._has_text and (rest := self._encoder.encode("", final=True)):
             await self._take(rest)
         self._check()
         self._is_open = False
@@ -170,6 +172,7 @@ class _Stream:
         if isinstance(data, str):
             if self._encoder is None:
                 raise TargetWriteError("write() got str for a binary target; pass encoding=")
+            self._has_text = True
             try:
                 return self._encoder.encode(data)
             except UnicodeError as error:

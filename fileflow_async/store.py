@@ -355,8 +355,7 @@ class TargetStore:
                 async with opened:
                     await draft.open()
                     yield draft
-                    if not draft.is_whole:
-                        raise _NotCommittedError  # so that what was written so far is taken back
+                    _check_whole(draft)  # else what was written so far is taken back
         finally:
             draft.is_closed = True
         if draft.reference is None:
@@ -445,6 +444,11 @@ class TargetStore:
 
 class _NotCommittedError(Exception):
     """A block ended well, but without its commit."""
+
+
+def _check_whole(draft: Draft) -> None:
+    if not draft.is_whole:
+        raise _NotCommittedError
 
 
 def _key(what: Target | Reference | str) -> str:

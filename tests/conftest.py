@@ -40,6 +40,7 @@ _MAY_BLOCK = (
     ("tokenize.py", {"open"}),
     ("coverage/python.py", {"get_python_source", "read_python_source"}),
     ("coverage/control.py", {"_should_trace"}),
+    ("coverage/collector.py", {"lock_data"}),  # when another thread is measured for the first time
     ("hypothesis/internal/conjecture/providers.py", {"_get_local_constants"}),
     ("_pytest/assertion/rewrite.py", {"exec_module"}),
     ("logging/__init__.py", {"emit"}),  # a line of a log goes where the deployment says; here to a file

@@ -119,6 +119,31 @@ def test_a_done_file_older_than_the_data_proves_nothing(after: float, expected: 
         assert whys(arrival) == {"file:///in/a.csv": "it was written to after its done file '{name}.done'"}
 
 
+@pytest.mark.parametrize(
+    ("template", "done"), [("{name}.done", "a.csv.done"), ("{stem}.ok", "a.ok"), ("_SUCCESS", "_SUCCESS")]
+)
+def test_a_done_file_is_no_data(template: str, done: str) -> None:
+    """Although a wide pattern means it too, and it may vouch for itself."""
+    search = Search.of(pattern="/in/*", done_file=template)
+    look = shown(file(done=NOW), file(done, done=NOW))
+    event = Arrival(search, Rules()).decide(look, 0.0)
+    assert ready(event) == ["a.csv"]
+    assert event is not None
+    assert event.missing == ()
+    assert Arrival(search, Rules(min_count=2)).decide(look, 0.0) is None
+
+
+def test_many_files_are_confirmed_without_their_done_files() -> None:
+    """Which the pattern means as well."""
+    search = Search.of(pattern="/in/*", done_file="{name}.done")
+    data = [file(f"{n:02}.csv", done=NOW) for n in range(60)]
+    look = shown(*data, *(file(f"{seen.path}.done") for seen in data))
+    event = Arrival(search, Rules()).decide(look, 0.0)
+    assert event is not None
+    assert event.ready_count == 60
+    assert len(Arrival(search, Rules()).confirm(event, look)) == 60
+
+
 def test_a_folder_counts_when_its_success_is_there() -> None:
     """With the sum of what is in it."""
     without = Seen(path="dt=1/", size=7, modified=NOW - 10.0, etag="t")

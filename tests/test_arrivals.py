@@ -37,6 +37,8 @@ class Place:
         self.opening_fault: Exception | None = None
         self.answering = asyncio.Event()
         self.answering.set()
+        self.opening = asyncio.Event()
+        self.opening.set()
         self.contexts: list[contextvars.Context] = []
 
     def put(self, name: str, **more: Any) -> None:
@@ -54,6 +56,7 @@ class Place:
         if self.opening_fault is not None:
             raise self.opening_fault
         self.opened += 1
+        await self.opening.wait()
         try:
             yield self
         finally:
@@ -307,6 +310,19 @@ async def test_faults_are_asked_about_less_and_less(place: Place, caplog: pytest
     assert "cannot be looked for (1 times in a row): 503" in caplog.text
     assert "can be looked for again" in caplog.text
     assert place.opened == 1
+
+
+async def test_nobody_is_looked_for_who_has_left(place: Place) -> None:
+    """While the place was opened, which may take seconds."""
+    place.opening.clear()
+    async with Lookout.join("place", place.open, clock=place.clock) as lookout:
+        task = asyncio.create_task(lookout.news(waiter(place.clock)))
+        await place.clock.settle()
+        task.cancel()
+        await asyncio.wait((task,))
+        place.opening.set()
+        await place.clock.advance(60.0)
+        assert (place.opened, place.asked) == (1, [])
 
 
 async def test_a_refusal_reaches_every_waiter(place: Place) -> None:

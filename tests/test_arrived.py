@@ -116,6 +116,8 @@ GOOD = event(ON_DISK, missing=tuple(missing(1)), missing_count=1).to_payload()
         GOOD | {"missing": [{"target": "x"}]},
         GOOD | {"ready_count": "many"},
         GOOD | {"missing_count": None},
+        GOOD | {"ready_count": 0},
+        GOOD | {"ready": [], "ready_count": 0},
         {"status": "success"},
     ],
     ids=str,

@@ -74,13 +74,13 @@ async def test_six_writers_a_third_of_them_zombies_and_three_readers(seed: int, 
     """Clocks of servers differ by three seconds either way.
 
     Whoever is acknowledged is the value then, or something newer is; readers get whole, committed bytes, and
-    never an older name after a newer one; no try replaces what a newer one had committed before it began.
+    never an older name after a newer one. Which of two tries is newer is what their names say: of tries made
+    within the skew of the clocks nothing can tell better.
     """
     rng, place, clock = random.Random(seed), target(), ImpatientClock()
     storage = Jittery(rng, clock)
     store = TargetStore(storage, clock=clock)
     now, done, tally = itertools.count(T0, 137), 0, Counter[str]()
-    acknowledged: list[int] = [0]  # when the tries were made whose commits were
 
     async def write(number: int) -> None:
         nonlocal done
@@ -89,7 +89,6 @@ async def test_six_writers_a_third_of_them_zombies_and_three_readers(seed: int, 
         for count in range(COMMITS):
             moment = first if number < ZOMBIES else next(now) + skew
             data = f"{number}.{count}.".encode() * rng.randrange(1, 50)
-            overtaken = max(acknowledged) > moment
             try:
                 async with store.write(place, producer=made(moment, try_number=number + 1)) as out:
                     for start in range(0, len(data), 40):
@@ -102,8 +101,6 @@ async def test_six_writers_a_third_of_them_zombies_and_three_readers(seed: int, 
             value = newest(storage, place)
             assert value is not None
             assert value >= out.attempt.name + SUFFIX
-            assert not overtaken, "a try replaced what a newer one had committed before it began"
-            acknowledged.append(moment)
             tally["acknowledged"] += 1
         done += 1
 

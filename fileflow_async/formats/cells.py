@@ -42,7 +42,10 @@ def texts_of(name: str, values: Sequence[Any]) -> tuple[Sequence[Cell], Column]:
         raise no_cells(name, column.type)
     if kinds == {"text"}:
         return [None if kind_of(type(value)) == "null" else value for value in values], column
-    return [_WRITERS[kind_of(type(value))](value) for value in values], column
+    try:
+        return [_WRITERS[kind_of(type(value))](value) for value in values], column
+    except ValueError as error:  # an integer of thousands of digits
+        raise FormatError(f"column {name!r} cannot be written as csv: {error}") from error
 
 
 def no_cells(column: str, type: str) -> FormatError:

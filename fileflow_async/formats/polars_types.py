@@ -32,8 +32,6 @@ def polars_type(name: str) -> Any:
         return pl.Datetime(unit, found[3]) if found[1] == "timestamp" else pl.Duration(unit)
     if (found := _DECIMALS.fullmatch(name)) and int(found[1]) <= 38:
         return pl.Decimal(int(found[1]), int(found[2]))
-    if name == "null":
-        return pl.Null
     return pl.Time if name.startswith("time") else _SIMPLE.get(name, pl.String)
 
 

@@ -89,7 +89,7 @@ def _uniform(name: str, kind: str, there: Sequence[Any], nulls: int) -> Column:
         return column if -(2**63) <= column.min <= column.max < 2**63 else replace(column, type=INTEGER)
     if kind == "decimal":
         return Column(name, DECIMAL, nulls, *_ends([value for value in there if value.is_finite()], sum))
-    type = _moment_type(there) if kind == "moment" else _TYPES.get(kind, kind)
+    type = _moment_type(there) if kind in ("moment", "time") else _TYPES.get(kind, kind)
     return Column(
         name, type, nulls, *(_ends(there) if kind in ("moment", "date", "time") and type != MIXED else ())
     )
@@ -99,14 +99,15 @@ def _ends(values: Sequence[Any], total: Callable[[Sequence[Any]], Any] | None = 
     """Return sum, least and greatest, as far as there are such."""
     if not values:
         return ()
-    try:
-        return total(values) if total else None, min(values), max(values)
-    except TypeError:  # times of day with a zone, and without
-        return ()
+    return total(values) if total else None, min(values), max(values)
 
 
-def _moment_type(values: Sequence[datetime]) -> str:
+def _moment_type(values: Sequence[Any]) -> str:
+    """Return the type of moments, or of times of day, of which only the former can have a time zone."""
     zones = {value.tzinfo for value in values}
-    if zones == {None}:
-        return _TYPES["moment"]
-    return MIXED if None in zones else "timestamp[us, tz=UTC]"
+    if isinstance(values[0], time):
+        return _TYPES["time"] if zones == {None} else MIXED
+    unit = "ns" if any(getattr(value, "nanosecond", 0) for value in values) else "us"  # those of pandas
+    if None not in zones:
+        return f"timestamp[{unit}, tz=UTC]"
+    return f"timestamp[{unit}]" if len(zones) == 1 else MIXED

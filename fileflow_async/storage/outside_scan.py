@@ -3,8 +3,8 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 
 from fileflow_async.errors import ConfigError, FileflowError, TargetNotFoundError
 from fileflow_async.pattern import UNFINISHED_FOLDER, Positions, finished_name, unfinished_names
@@ -108,19 +108,20 @@ class OutsideScan:
     def _walk(self, here: int, base: str, walkers: Walkers) -> None:
         """Go through a folder, then through those in it where something may be meant."""
         below: dict[str, dict[_Found, Positions]] = {}
-        for item in self._items(here, base):
-            is_folder = item.is_dir(follow_symlinks=False)
-            for found, positions in walkers.items():
-                if found.search.folders == is_folder:
-                    self._note(found, here, base, item.name, positions)
-                if is_folder and (inside := found.search.pattern.into(positions, item.name)):
-                    below.setdefault(item.name, {})[found] = inside
+        with closing(self._items(here, base)) as items:
+            for item in items:
+                is_folder = item.is_dir(follow_symlinks=False)
+                for found, positions in walkers.items():
+                    if found.search.folders == is_folder:
+                        self._note(found, here, base, item.name, positions)
+                    if is_folder and (inside := found.search.pattern.into(positions, item.name)):
+                        below.setdefault(item.name, {})[found] = inside
         for name, inner in below.items():
             path = f"{base}{name}/"
             with self._seeing(path, inner), opened(open_below(here, name)) as folder:
                 self._walk(folder, path, inner)
 
-    def _items(self, here: int, base: str) -> Iterator["os.DirEntry[str]"]:
+    def _items(self, here: int, base: str) -> Generator["os.DirEntry[str]"]:
         if base.count("/") > _DEEPEST:
             raise ConfigError(f"'{self._folder}/{base}' lies more than {_DEEPEST} folders deep")
         with os.scandir(here) as items:
@@ -190,16 +191,17 @@ class OutsideScan:
         )
 
     def _add(self, here: int, base: str, inner: str, total: FolderSum, problems: list[str]) -> None:
-        for item in self._items(here, base + inner):
-            path = f"{inner}{item.name}"
-            if item.is_dir(follow_symlinks=False):
-                if item.name != UNFINISHED_FOLDER:
-                    with suppress(FileNotFoundError), opened(open_below(here, item.name)) as folder:
-                        self._add(folder, base, f"{path}/", total, problems)
-            elif (status := _status(item.name, here)) is not None:
-                if (problem := _problem(status.st_mode)) is not None:
-                    problems.append(f"{path!r} in it: {problem}")
-                total.add(path, status.st_size, status.st_mtime, (status.st_mtime_ns, status.st_ino))
+        with closing(self._items(here, base + inner)) as items:
+            for item in items:
+                path = f"{inner}{item.name}"
+                if item.is_dir(follow_symlinks=False):
+                    if item.name != UNFINISHED_FOLDER:
+                        with suppress(FileNotFoundError), opened(open_below(here, item.name)) as folder:
+                            self._add(folder, base, f"{path}/", total, problems)
+                elif (status := _status(item.name, here)) is not None:
+                    if (problem := _problem(status.st_mode)) is not None:
+                        problems.append(f"{path!r} in it: {problem}")
+                    total.add(path, status.st_size, status.st_mtime, (status.st_mtime_ns, status.st_ino))
 
     @contextmanager
     def _seeing(self, path: str, searchers: Collection[_Found]) -> Iterator[None]:

@@ -187,7 +187,7 @@ def _check_done_file(done_file: Any, word: str, text: str, *, folders: bool) -> 
         return
     if not isinstance(done_file, str):
         raise ConfigError(f"done_file must be a string, got {type(done_file).__name__}")
-    if done_file in ("", ".", "..") or re.search(r"[{}/]", PLACEHOLDER.sub("", done_file)):
+    if done_file in ("", ".", "..") or re.search(r"[{}/\0]", PLACEHOLDER.sub("", done_file)):
         raise ConfigError(
             f"done_file {quoted(done_file)} is not a file's name; it may have {{name}} or {{stem}} in it"
         )

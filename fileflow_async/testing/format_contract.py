@@ -66,9 +66,9 @@ async def pieces_of(data: bytes, size: int) -> AsyncIterator[bytes]:
 class FormatContract:
     """The promises of `fileflow_async.formats.Format`, one test each.
 
-    A subclass gives the format and some samples; `registered` formats must also be found by their names. The
-    tests are coroutines for pytest-asyncio; `pytest.register_assert_rewrite(...)` with this module's name in a
-    conftest shows the values when one fails.
+    A subclass gives the format, which must be registered, and some samples. The tests are coroutines for
+    pytest-asyncio; `pytest.register_assert_rewrite("fileflow_async.testing.format_contract")` in a conftest
+    shows the values when one fails.
 
     Attributes:
         format: The format, with its default options.
@@ -84,7 +84,7 @@ class FormatContract:
         raise NotImplementedError
 
     def streams(self) -> Sequence[tuple[Sequence[Any], Any, Any]]:
-        """Return parts of values that can be written one after another, a kind and the whole that comes back."""
+        """Return parts that can be written one after another, a kind, and the whole that comes back."""
         return ()
 
     def unwritable(self) -> Sequence[Any]:
@@ -293,7 +293,8 @@ async def _torn(data: bytes) -> AsyncIterator[bytes]:
 
 async def _no_thread_of(format: formats.Format) -> None:
     deadline = time.monotonic() + PATIENCE
-    while threads := [each for each in threading.enumerate() if each.name.startswith(f"fileflow-{format.name}")]:
+    name = f"fileflow-{format.name}"
+    while threads := [each for each in threading.enumerate() if each.name.startswith(name)]:
         assert time.monotonic() < deadline, f"{threads} are still there"
         await asyncio.sleep(0.01)
 

@@ -118,6 +118,8 @@ class ArrivalTrigger(ArgumentsTrigger):
         check_moment(self.not_before, "not_before")
         if self.max_wait is not None:
             check_seconds(self.max_wait, "max_wait")
+        if self.conn_id is not None and not isinstance(self.conn_id, str):
+            raise ConfigError(f"conn_id must be a string, got {quoted(self.conn_id)}")
         if not isinstance(self.backoff, bool):
             raise ConfigError(f"backoff must be true or false, got {quoted(self.backoff)}")
         return Arrival(search, rules)

@@ -1,6 +1,7 @@
 """What is known of one target that somebody waits for."""
 
 import asyncio
+import zlib
 from dataclasses import dataclass, field
 
 from fileflow_async.status import Status
@@ -44,7 +45,7 @@ class Watched:
     @property
     def tick(self) -> int:
         """At which moment it is rechecked: the same for the targets of one run."""
-        return hash(run_of(self.key)) % TICKS
+        return zlib.crc32(run_of(self.key).encode()) % TICKS
 
     def begin(self) -> None:
         """Note that a look begins."""

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from fileflow_async.storage import local_stream
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from tests.crash.judging import put
+from tests.crash.mounting import CannotMountError, mounted
 from tests.crash.tally import Tally
 from tests.crash.works import KEY, LARGE, NEW, NEXT, OLD, PARTS, PIECE
 from tests.crash.zygote import Zygote
@@ -39,39 +40,22 @@ class SmallDisk:
         used = os.statvfs(self.path)
         inodes = used.f_files - used.f_ffree
         limit = inodes + (1000 if files is None else files)
-        self._mount("-o", f"remount,size=1m,nr_inodes={limit}")
+        options = f"remount,size=1m,nr_inodes={limit}"
+        subprocess.run(["mount", "-o", options, self.path], check=True, capture_output=True)
         if pages is not None:
             (self.path / "filler").write_bytes(bytes((os.statvfs(self.path).f_bfree - pages) * PAGE))
 
-    def _mount(self, *options: str) -> None:
-        subprocess.run(["mount", *options, self.path], check=True, capture_output=True)
-
-    @classmethod
-    @contextmanager
-    def mounted(cls, path: Path) -> Iterator["SmallDisk"]:
-        """Mount one while the block lasts."""
-        path.mkdir()
-        disk = cls(path)
-        try:
-            disk._mount("-t", "tmpfs", "-o", "size=1m", "fileflow-test")
-        except (OSError, subprocess.CalledProcessError) as error:
-            reason = (
-                error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
-            )
-            pytest.skip(
-                f"no file system can be mounted here ({reason}); only the limit of a file's size is tried"
-            )
-        try:
-            disk.root.mkdir()
-            yield disk
-        finally:
-            subprocess.run(["umount", path], check=True)
-
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    with SmallDisk.mounted(tmp_path / "disk") as disk:
-        yield disk
+def disk() -> Iterator[SmallDisk]:
+    """One; where none can be made, only the limit of a file's size is tried."""
+    try:
+        with mounted("-t", "tmpfs", "-o", "size=1m", "fileflow-test") as path:
+            disk = SmallDisk(path)
+            disk.root.mkdir()
+            yield disk
+    except CannotMountError as error:
+        pytest.skip(f"no file system can be mounted here ({error}); the limit of a file's size is tried")
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 from tests.crash.judging import CASES, Case, judge, prepare
 from tests.crash.tally import LONG, Tally
 from tests.crash.works import PIECE
-from tests.crash.zygote import Zygote, why_no_strace
+from tests.crash.zygote import Zygote
 
 WHAT = "kills at a system call"
 
@@ -72,11 +72,11 @@ def test_a_process_is_killed_at_each_system_call_in_turn(
     zygote: Zygote, tmp_path: Path, tally: Tally, case: Case
 ) -> None:
     """On the way into the nth call of a name, for each name and each n."""
-    if reason := why_no_strace():
-        tally.add(f"not tried, as {reason}")
-        pytest.skip(f"{reason}; only kills at random moments are tried")
     log = tmp_path / "log"
     prepare(tmp_path / "whole" / "root", case)
+    if reason := zygote.why_no_strace(tmp_path / "whole" / "root"):
+        tally.add(f"not tried ({reason})")
+        pytest.skip(f"no strace ({reason}); only kills at random moments are tried")
     whole = zygote.run(case.work, tmp_path / "whole" / "root", piece=PIECE, strace=["-o", str(log)])
     assert whole.was_told
     assert whole.code == 0

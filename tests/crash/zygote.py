@@ -1,14 +1,12 @@
 """The test's end of the process that those to be killed are forked from."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +46,14 @@ class Zygote:
     def run(self, work: str, root: Path, **options: Any) -> End:
         """Let a process do a work on the store in `root`, and wait for its end."""
         return End(**self._ask("run", **_job(work, root, options)))
+
+    def why_no_strace(self, root: Path) -> str | None:
+        """Say why processes cannot be traced here; None when they can."""
+        try:
+            self.run("look", root, strace=["-o", "/dev/null"])
+        except OSError as error:
+            return str(error)
+        return None
 
     def warm(self, **options: Any) -> None:
         """Look into a store, so that what that needs is imported before the first fork that needs it."""
@@ -100,12 +106,3 @@ def zygote() -> Iterator[Zygote]:
         process.stdin.close()
         process.wait()
         process.stdout.close()
-
-
-@cache
-def why_no_strace() -> str | None:
-    """Say why strace cannot be used here; None when it can."""
-    if shutil.which("strace") is None:
-        return "strace is not installed"
-    tried = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, text=True)
-    return None if tried.returncode == 0 else f"strace is refused: {tried.stderr.strip()[:100]}"

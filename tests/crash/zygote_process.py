@@ -4,6 +4,7 @@ It reads a JSON command a line, and answers each by a line. When it forks, it ha
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ import traceback
 from typing import Any
 
 from tests.crash.works import perform
+
+_SET_PTRACER = 0x59616D61  # prctl's number for it
 
 
 class Child:
@@ -34,6 +37,7 @@ class Child:
     def _live(self, job: dict[str, Any]) -> None:
         code = 1
         try:
+            ctypes.CDLL(None).prctl(_SET_PTRACER, ctypes.c_ulong(-1))  # anybody, where only parents may trace
             os.read(self._gate, 1)  # until somebody opens it: a tracer may have to come first
             os.chdir(job["home"])
             asyncio.run(perform(job, lambda line: _write(self._tell, line)))
@@ -68,7 +72,12 @@ def _write(pipe: int, line: str) -> None:
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Let a child do the job, and be killed at it as the job says."""
     child = Child(job)
-    tracer = _traced(child.pid, job["strace"]) if "strace" in job else None
+    try:
+        tracer = _traced(child.pid, job["strace"]) if "strace" in job else None
+    except OSError:
+        os.kill(child.pid, signal.SIGKILL)
+        child.reap()
+        raise
     began = time.perf_counter()
     child.go()
     if "kill_after" in job:
@@ -86,8 +95,7 @@ def _traced(pid: int, options: list[str]) -> "subprocess.Popen[bytes]":
         tracer = subprocess.Popen(["strace", "-f", "-p", str(pid), *options], stderr=errors)
         while b"attached" not in os.pread(errors.fileno(), 1000, 0):
             if tracer.poll() is not None:
-                os.kill(pid, signal.SIGKILL)
-                raise OSError(os.pread(errors.fileno(), 1000, 0).decode())
+                raise OSError(os.pread(errors.fileno(), 1000, 0).decode().strip())
             time.sleep(0.001)
     return tracer
 

@@ -178,3 +178,15 @@ def test_a_thread_outlives_its_loop_in_silence() -> None:
     asyncio.run(main())
     go.set()
     assert ended.wait(10)
+
+
+async def test_a_result_can_be_had_without_the_output() -> None:
+    """Which is then lost."""
+
+    def work(channel: Channel[str]) -> str:
+        for number in range(10):
+            channel.give(number)
+        return "done"
+
+    async with working("lost", work) as channel:
+        assert await channel.result() == "done"

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -393,3 +394,64 @@ async def test_any_records_are_the_same_to_every_package(records: list[dict[str,
 
 def _integer(value: Any, name: str) -> Any:
     return int(value) if name == "big" and value is not None else value
+
+
+async def test_one_header_serves_all_parts() -> None:
+    """Parts of other columns are refused."""
+    for parts in (
+        [POLARS, POLARS.select("integer")],
+        [ARROW, pa.table({"x": [1]})],
+        [PANDAS, PANDAS[["real"]]],
+    ):
+        with pytest.raises(FormatError, match=r"^csv has one header: .*; further rows have the columns "):
+            await written(iter(parts), Csv())
+
+
+async def test_a_lazy_frame_is_collected() -> None:
+    """As polars would to write it."""
+    made = await written(POLARS.lazy().select("integer").head(1), Csv())
+    assert made.data == b"integer\n1\n"
+
+
+async def test_moments_of_pandas_keep_their_nanoseconds_in_records() -> None:
+    """And times of day with a zone stay texts."""
+    rows = [{"a": pd.Timestamp(1), "b": pd.Timestamp(1, tz="UTC"), "c": time(1, tzinfo=UTC), "d": pd.NaT}]
+    made = await written(rows, Csv())
+    assert made.summary.columns == [
+        ("a", "timestamp[ns]"),
+        ("b", "timestamp[ns, tz=UTC]"),
+        ("c", "mixed"),
+        ("d", "null"),
+    ]
+    table = await formats.read(made.data, made.facts, pa.Table)
+    assert [table[name].cast("int64")[0].as_py() for name in "ab"] == [1, 1]
+    mixed = await written([{"a": datetime(2026, 1, 1)}, {"a": datetime(2026, 1, 1, tzinfo=UTC)}], Csv())
+    assert mixed.summary.columns == [("a", "mixed")]
+
+
+async def test_an_integer_of_thousands_of_digits_is_refused() -> None:
+    """Python does not write it."""
+    with pytest.raises(FormatError, match=r"^column 'a' cannot be written as csv: Exceeds the limit"):
+        await written([{"a": 10**5000}, {"a": "x"}], Csv())
+    facts = formats.Facts(format="csv", columns=[("a", "integer"), ("b", "string")])
+    with pytest.raises(FormatError, match=r"in column 'a'; expected integer$"):
+        await formats.read(b"a,b\n" + b"1" * 5000 + b",x\n", facts, list)
+
+
+async def test_numbers_of_numpy_are_numbers() -> None:
+    """Their sums do not overflow."""
+    rows = [{"a": np.int64(2**62), "b": np.float32(0.1), "c": np.bool_(True)}] * 4
+    made = await written(rows, Csv())
+    assert made.data.splitlines()[1] == b"4611686018427387904,0.10000000149011612,true"
+    assert made.summary.columns == [("a", "int64"), ("b", "double"), ("c", "bool")]
+    assert made.summary.stats["a"]["sum"] == 2**64
+    assert made.summary.stats["c"]["sum"] == 4
+
+
+async def test_lines_that_are_empty_before_the_header_are_none_of_it() -> None:
+    """Nor are those between the rows counted as rows."""
+    for source in (b"\n\na,b\n\n1,2\n", pieces_of(b"\n\r\na,b\n\n1,2\n", 1)):
+        assert await formats.read(source, CSV, list) == [{"a": "1", "b": "2"}]
+    assert await formats.read(b"\n\n", CSV, list) == []
+    with pytest.raises(FormatError, match="row 5 has 1 cells"):
+        await formats.read(b"\na,b\n\n1,2\n3\n", CSV, list)

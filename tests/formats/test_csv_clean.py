@@ -98,7 +98,7 @@ def test_any_character_is_kept(tmp_path: Path) -> None:
 def test_without_a_name_the_text_is_returned() -> None:
     """And the frame that was given is as it was."""
     frame = pd.DataFrame(
-        {"a": [1.5, np.nan], "b": [1, 2], "c": ["x", None], "d": pd.to_datetime(["2026-11-20", None])}
+        {"a": [1.5, np.nan], "b": [1, 2], "c": ["x", None], "d": [pd.Timestamp("2026-11-20"), pd.NaT]}
     )
     before = frame.copy()
     assert clean_and_write_dataframe_to_csv(frame, None) == (

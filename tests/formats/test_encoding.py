@@ -98,3 +98,8 @@ def test_utf_8_is_known_by_all_its_names() -> None:
         False,
     ]
     assert check_encoding(None) is None
+
+
+def test_text_that_only_ends_at_the_end_is_whole() -> None:
+    """UTF-7 keeps what may go on to itself."""
+    assert list(decoded([b"+AGE"], "utf-7", "x")) == ["a"]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -232,3 +233,22 @@ async def test_any_records_come_back(
     async with formats.records(pieces_of(made.data, size), made.facts) as found:
         assert [record async for record in found] == records
     assert made.summary.rows == len(records)
+
+
+async def test_a_value_that_contradicts_the_record_is_an_error() -> None:
+    """Whichever package notices."""
+    facts = formats.Facts(format="jsonl", name="data.jsonl", columns=[("a", "int64")])
+    for kind in (pl.DataFrame, pa.Table):
+        with pytest.raises(FormatError, match=r"^'data.jsonl' (is not valid jsonl|cannot be made a)"):
+            await formats.read(b'{"a": 1}\n{"a": "x"}\n', facts, kind)
+
+
+async def test_half_precision_and_other_mappings_come_back() -> None:
+    """And no rows at all."""
+    table = pa.table({"half": pa.array([0.5, None], "halffloat")})
+    made = await written(table, Jsonl())
+    assert (await formats.read(made.data, made.facts, pa.Table)).to_pylist() == table.to_pylist()
+    assert (await formats.read(made.data, made.facts, pl.DataFrame))["half"].to_list() == [0.5, None]
+    made = await written([{"a": MappingProxyType({"b": 1})}], Jsonl())
+    assert made.data == b'{"a":{"b":1}}\n'
+    assert (await written(POLARS.head(0), Jsonl())).data == b""

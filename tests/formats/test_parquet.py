@@ -16,6 +16,7 @@ from fileflow_async.errors import ConfigError, FormatError
 from fileflow_async.formats.arrow import Arrow
 from fileflow_async.formats.format import Format
 from fileflow_async.formats.parquet import Parquet
+from fileflow_async.formats.table_files import damage
 from fileflow_async.testing.format_contract import FormatContract, pieces_of, written
 from tests.formats import frames
 
@@ -253,3 +254,45 @@ async def test_any_records_come_back(records: list[dict[str, Any]], format: Form
     assert await formats.read(pieces_of(made.data, size), made.facts, list) == records
     async with formats.records(pieces_of(made.data, size), made.facts) as found:
         assert [record async for record in found] == records
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+async def test_frames_of_any_package_can_follow_one_another(format: Format) -> None:
+    """With the types of all of them."""
+    made = await written(iter([FLAT_POLARS, PANDAS]), format)
+    found = await formats.read(made.data, made.facts, list)
+    assert [row["integer"] for row in found] == frames.FLAT["integer"] * 2
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+async def test_types_that_only_pandas_has_are_named(format: Format) -> None:
+    """Where no value is to blame."""
+    frame = pd.DataFrame({"a": pd.interval_range(0, 2)})
+    with pytest.raises(FormatError, match=rf"^format '{format.name}' has no types for this frame: "):
+        await written(frame, format)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+async def test_a_disk_without_room_for_the_copy_is_no_damage(
+    format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An OSError with a number is the operating system's."""
+    made = await written(FLAT, format)
+
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", refuse)
+    async with formats.batches(made.data, made.facts) as batches:
+        with pytest.raises(OSError, match="No space left") as caught:
+            await anext(aiter(batches))
+    assert not isinstance(caught.value, FormatError)
+
+
+def test_what_pyarrow_cannot_understand_is_told_from_what_the_system_refuses() -> None:
+    """Both are an OSError to it; only one has a number."""
+    with pytest.raises(FormatError, match=r"^'x' is not valid parquet: strange$"), damage("x", "parquet"):
+        raise OSError("strange\nvery")
+    with pytest.raises(OSError, match="Input/output error") as caught, damage("x", "parquet"):
+        raise OSError(5, "Input/output error")
+    assert not isinstance(caught.value, FormatError)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import IO, Any, ClassVar
 
 import pytest
@@ -59,18 +60,10 @@ class TestAFormatOfAUsersOwn(FormatContract):
 
 def test_every_format_keeps_the_contract() -> None:
     """A test fails when one has no subclass."""
-    (
-        __import__("tests.formats.test_text"),
-        __import__("tests.formats.test_bytes"),
-        __import__("tests.formats.test_json"),
-    )
-    (
-        __import__("tests.formats.test_jsonl"),
-        __import__("tests.formats.test_csv"),
-        __import__("tests.formats.test_parquet"),
-    )
+    for module in ("text", "bytes", "json", "jsonl", "csv", "parquet"):
+        import_module(f"tests.formats.test_{module}")
 
-    def below(kind: type) -> Iterator[type]:
+    def below(kind: type[FormatContract]) -> Iterator[type[FormatContract]]:
         for each in kind.__subclasses__():
             yield each
             yield from below(each)
@@ -125,10 +118,10 @@ def test_a_format_that_runs_what_is_in_it_is_refused_everywhere(name: str) -> No
     class Unsafe(Lines):
         pass
 
-    Unsafe.name = name  # type: ignore[misc]
+    Unsafe.name = name
     with pytest.raises(ConfigError, match=message):
         formats.register(Unsafe(), replace=True)
-    Unsafe.name, Unsafe.extensions = "numbers", (name,)  # type: ignore[misc]
+    Unsafe.name, Unsafe.extensions = "numbers", (name,)
     with pytest.raises(ConfigError, match=message):
         formats.register(Unsafe(), replace=True)
 
@@ -142,7 +135,8 @@ def test_a_format_that_runs_what_is_in_it_is_refused_everywhere(name: str) -> No
         ),
         (
             "Parquet",
-            "unknown format 'Parquet'; known: arrow, bytes, csv, json, jsonl, parquet, text. Did you mean 'parquet'?",
+            "unknown format 'Parquet'; known: arrow, bytes, csv, json, jsonl, parquet, text. "
+            "Did you mean 'parquet'?",
         ),
         ("xml", "unknown format 'xml'; known: arrow, bytes, csv, json, jsonl, parquet, text."),
     ],

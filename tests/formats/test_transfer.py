@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
@@ -16,9 +18,9 @@ from fileflow_async import formats
 from fileflow_async.errors import ConfigError, FormatError, TargetCorruptError, TargetWriteError
 from fileflow_async.formats import packages
 from fileflow_async.formats.csv import Csv
+from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from fileflow_async.testing.format_contract import pieces_of, written
-from fileflow_async.testing.memory import MemoryStorage
 from tests.conftest import MakeTarget
 
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
@@ -67,24 +69,28 @@ async def test_no_rows_are_empty_to_whoever_waits(store: TargetStore, target: Ma
     assert (await store.state(target())).state.name == "EMPTY"
 
 
-async def test_damage_is_never_taken_for_a_wrong_format(
-    store: TargetStore, storage: MemoryStorage, target: MakeTarget, clock: Any
-) -> None:
+async def test_damage_is_never_taken_for_a_wrong_format(tmp_path: Path, target: MakeTarget) -> None:
     """A stream is drawn to its end, where it is checked, although its beginning cannot be parsed."""
-    async with store.write(target(), format="json") as draft:
-        await formats.write(draft, list(range(1000)))
-    record = (await store.version(target())).manifest
-    assert record is not None
-    assert draft.reference is not None
-    key = f"{target().key}/{draft.reference.data}"
-    data, moment = storage.objects[key]
-    storage.objects[key] = (b"x" + data[1:], moment)
-    with pytest.raises(TargetCorruptError):
-        async with store.open(target()) as stream:
-            await formats.read(stream, record)
-    async with store.open(target()) as stream, formats.batches(stream, record) as batches:
+    async with LocalStorage(tmp_path, durability="none") as storage:
+        store = TargetStore(storage)
+        async with store.write(target(), format="json") as draft:
+            await formats.write(draft, list(range(1000)))
+        record = (await store.version(target())).manifest
+        assert record is not None
+        assert draft.reference is not None
+        path = tmp_path / target().key / draft.reference.data
+        await asyncio.to_thread(_damage, path)
         with pytest.raises(TargetCorruptError):
-            assert [batch async for batch in batches] == []
+            async with store.open(target()) as stream:
+                await formats.read(stream, record)
+        async with store.open(target()) as stream, formats.batches(stream, record) as batches:
+            with pytest.raises(TargetCorruptError):
+                assert [batch async for batch in batches] == []
+
+
+def _damage(path: Path) -> None:
+    path.chmod(0o600)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
 
 
 async def test_a_stream_is_drawn_to_its_end_although_the_value_ends_before() -> None:
@@ -128,12 +134,12 @@ async def test_what_is_missing_or_wrong_is_told_before_anything_is_written(
 ) -> None:
     """A draft without a format, or of an unknown one; a misspelt option; data that was not described."""
     for options, error, message in (
-        ({}, ConfigError, "^the draft has no format; begin it with format=$"),
-        ({"format": "avro"}, ConfigError, "^unknown format 'avro'; known: "),
+        ({}, ConfigError, r"^the draft has no format; begin it with format=$"),
+        ({"format": "avro"}, ConfigError, r"^unknown format 'avro'; known: "),
         (
             {"format": "parquet", "compression": "gzip"},
             ConfigError,
-            "^format 'parquet' compresses its data itself",
+            r"^format 'parquet' compresses its data itself",
         ),
     ):
         with pytest.raises(error, match=message):
@@ -146,9 +152,9 @@ async def test_what_is_missing_or_wrong_is_told_before_anything_is_written(
         ConfigError, match=r"^the format of 'data' was not recorded; name it with Facts\(format=…\)$"
     ):
         await formats.read(b"", formats.Facts())
-    with pytest.raises(ConfigError, match="^unknown encoding 'utf-9'$"):
+    with pytest.raises(ConfigError, match=r"^unknown encoding 'utf-9'$"):
         await formats.read(b"", formats.Facts(format="csv", encoding="utf-9"))
-    with pytest.raises(ConfigError, match="^unknown compression 'rar'"):
+    with pytest.raises(ConfigError, match=r"^unknown compression 'rar'"):
         await formats.write_to(_nowhere, "x", "text", compression="rar")
 
 
@@ -290,8 +296,6 @@ async def main(name):
     return sum(sizes) >> 20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
 print([(name, *asyncio.run(main(name))) for name in sys.argv[1:]])
 """
-    import subprocess
-
     names = ["text", "bytes", "jsonl", "csv", "arrow", "parquet"]
     done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True, check=True)
     for name, size, grown in json.loads(done.stdout.replace("(", "[").replace(")", "]").replace("'", '"')):
@@ -303,3 +307,18 @@ async def test_an_open_file_is_no_source_but_its_bytes_are() -> None:
     """A source is bytes, or arrives by and by."""
     with pytest.raises(TypeError):
         await formats.read(io.BytesIO(b"1"), formats.Facts(format="json"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("compression", [None, "gzip"])
+async def test_a_target_of_any_encoding_holds_the_text_alone(
+    store: TargetStore, target: MakeTarget, encoding: str, compression: str | None
+) -> None:
+    """With one mark of the byte order at its start, and none behind what a format gave to the draft."""
+    async with store.write(target(), format="text", encoding=encoding, compression=compression) as draft:
+        await formats.write(draft, "Grüße")
+    record = (await store.version(target())).manifest
+    assert record is not None
+    data = await store.read(target())
+    assert await formats.read(data, record, bytes) == "Grüße".encode(encoding)
+    assert await formats.read(data, record) == "Grüße"

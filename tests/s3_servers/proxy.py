@@ -114,7 +114,7 @@ def error(status: str, code: str, *, passes: bool = False, more: str = "", **hea
         f"<?xml version='1.0'?>\n<Error><Code>{code}</Code><Message>planted</Message>{more}</Error>".encode()
     )
     made = Reply.made(status, body, Content_Type="application/xml", x_amz_request_id="planted", **headers)
-    return Fault(f"{code}{' when done' if passes else ''}", passes, lambda *_: made)
+    return Fault(f"{status[:3]} {code}{' when done' if passes else ''}", passes, lambda *_: made)
 
 
 def page(status: str = "200 OK", kind: str = "text/html; charset=utf-8") -> Fault:

@@ -821,12 +821,16 @@ async def test_a_cancelled_delete_stops(
     """At the object that it is at."""
     for number in range(5):
         await local.put(f"d/{number}", b"1")
+    descriptors = await aside(_descriptors)
     unlink, reached, go_on = os.unlink, threading.Event(), threading.Event()
 
     def hold(*args: Any, **kwargs: Any) -> None:
         reached.set()
         assert go_on.wait(10)
         unlink(*args, **kwargs)
+
+    async def is_as_before() -> bool:  # the folder is closed, so that the thread has ended
+        return await aside(_descriptors) == descriptors
 
     monkeypatch.setattr(os, "unlink", hold)
     deleting = asyncio.create_task(local.delete([f"d/{number}" for number in range(5)]))
@@ -835,7 +839,8 @@ async def test_a_cancelled_delete_stops(
     with pytest.raises(asyncio.CancelledError):
         await deleting
     go_on.set()
-    await eventually(lambda: _is(folder, ["d/1", "d/2", "d/3", "d/4"]))
+    await eventually(is_as_before)
+    assert await aside(_files, folder) == ["d/1", "d/2", "d/3", "d/4"]
 
 
 async def test_a_read_that_the_system_cuts_short_is_gone_on_with(

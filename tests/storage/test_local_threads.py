@@ -119,8 +119,9 @@ async def test_opening_a_storage_ends_in_time_too(
 ) -> None:
     """And leaves no thread but the one that hangs."""
     hang(monkeypatch, gate)
+    storage = LocalStorage(tmp_path, timeout=TIMEOUT)
     with pytest.raises(StorageUnavailableError, match="has not answered for"):
-        async with LocalStorage(tmp_path, timeout=TIMEOUT):
+        async with storage:
             pytest.fail("nobody gets in")
     gate.open()
     await eventually(no_threads)
@@ -314,8 +315,8 @@ async def test_a_write_that_nobody_waits_for_is_taken_back_before_its_name(
         await writing
     gate.open()
     files = [] if where == "fsync" else [("d/x", b"1")]
-    await eventually(lambda: has(tmp_path, files))
-    await eventually(no_descriptors_below(tmp_path))
+    await eventually(no_descriptors_below(tmp_path))  # it has ended, one way or the other
+    assert await has(tmp_path, files)
 
 
 async def test_a_file_opened_for_nobody_is_taken_back(
@@ -342,8 +343,8 @@ async def test_a_file_opened_for_nobody_is_taken_back(
     results = await asyncio.gather(*creating, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
     gate.open()
-    await eventually(lambda: has(tmp_path, []))
     await eventually(no_descriptors_below(tmp_path))
+    assert await has(tmp_path, [])
 
 
 async def test_a_write_under_way_ends_before_its_file_is_closed(
@@ -370,8 +371,9 @@ async def test_a_write_under_way_ends_before_its_file_is_closed(
         await creating
     assert closed_at == []
     gate.open()
-    await eventually(lambda: has(tmp_path, []))
+    await eventually(no_descriptors_below(tmp_path))
     assert closed_at == [0]
+    assert await has(tmp_path, [])
 
 
 @pytest.mark.parametrize("size", [1, PIECE + 1])
@@ -420,8 +422,8 @@ async def test_what_was_begun_is_taken_back_after_the_closing(
         with pytest.raises(asyncio.CancelledError):
             await creating
     gate.open()
-    await eventually(lambda: has(tmp_path, []))
     await eventually(no_threads)
+    assert await has(tmp_path, [])
 
 
 async def test_what_cannot_be_removed_is_named_in_the_log(
@@ -524,12 +526,9 @@ async def no_threads() -> bool:
 
 
 async def has(folder: Path, files: Sequence[tuple[str, bytes]]) -> bool:
-    def look() -> list[tuple[str, bytes]] | None:
-        try:
-            paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-            return [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in paths]
-        except FileNotFoundError:  # it is being removed
-            return None
+    def look() -> list[tuple[str, bytes]]:
+        paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        return [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in paths]
 
     return await aside(look) == list(files)
 

@@ -305,10 +305,11 @@ def test_folders_have_done_files_beside_them_too(tmp_path: Path) -> None:
     assert paths(look(Search.of(path=f"{tmp_path}/dt=9/", done_file="x"))) == []
 
 
-def test_a_folder_with_a_link_in_it_never_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["/etc/passwd", "/etc", "/nowhere"])
+def test_a_folder_with_a_link_in_it_never_counts(tmp_path: Path, target: str) -> None:
     """Who reads the folder would have to follow it, or lack something."""
     plant(tmp_path, "d/a", "d/_SUCCESS")
-    (tmp_path / "d/b").symlink_to("/etc/passwd")
+    (tmp_path / "d/b").symlink_to(target)
     seen = one(look(searching(tmp_path, "*/", done_file="_SUCCESS")))
     assert seen.problem == "'b' in it: it is a symbolic link; links are not followed"
 
@@ -343,7 +344,9 @@ def test_a_folder_that_vanishes_meanwhile_is_not_there(
         return open_below(folder, name)
 
     monkeypatch.setattr(outside_scan, "open_below", replaced)
-    assert paths(look(searching(tmp_path / "in", "**"))) == ["a.csv"]
+    found = look(searching(tmp_path / "in", "**"))
+    assert paths(found) == ["a.csv"]
+    assert bool(found.unseen) == (becomes != "nothing")
 
 
 @needs_root

@@ -98,6 +98,7 @@ def test_a_place_is_cut_where_it_may_vary(
         ({"path": "/in/a", "done_file": 1}, "done_file must be a string, got int"),
         ({"path": "/in/a", "done_file": "{name}"}, "done_file '{name}' is the file itself"),
         ({"path": "/in/a", "done_file": "../a"}, f"done_file '../a' {NO_DONE_FILE}"),
+        ({"path": "/in/a", "done_file": "x\0"}, f"done_file 'x\\x00' {NO_DONE_FILE}"),
         ({"path": "/in/a", "done_file": ""}, f"done_file '' {NO_DONE_FILE}"),
         ({"path": "/in/a", "done_file": "{nam}.ok"}, f"done_file '{{nam}}.ok' {NO_DONE_FILE}"),
     ],

@@ -392,6 +392,25 @@ async def test_not_before_is_compared_again_every_minute(stores: Stores, clock: 
     assert it.outcome == "ready"
 
 
+async def test_a_jump_of_the_wall_clock_ends_what_is_held_back(stores: Stores) -> None:
+    """It is not slept through."""
+
+    class Set(FakeClock):
+        wrong = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.wrong
+
+    clock = Set()
+    with replaced(clock) as stores:
+        await put(stores[ROOT], A, b"1")
+        it = waiting(clock, A, not_before=clock.time() + HOUR)
+        await clock.advance(60.0)
+        clock.wrong = HOUR
+        await clock.advance(61.0)
+        assert it.outcome == "ready"
+
+
 # The pace.
 
 

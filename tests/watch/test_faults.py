@@ -267,8 +267,9 @@ def requests(source: FakeSource) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 1000])
+@pytest.mark.parametrize("make", TRANSIENT)
 async def test_an_outage_is_not_answered_by_more_requests_than_usual(
-    source: FakeSource, waiters: Waiters, clock: FakeClock, count: int
+    source: FakeSource, waiters: Waiters, clock: FakeClock, count: int, make: Callable[[], Exception]
 ) -> None:
     """At most 1.1 an interval, and the rechecks of a minute; however many wait, and however many come."""
     keys = [f"dag{number % 10}/20260921T000000Z/task{number}/output" for number in range(count)]
@@ -316,6 +317,29 @@ async def test_a_part_of_a_store_that_is_down_is_tried_by_samples(
     await clock.advance(22.0)  # a round, and a second to the next one
     await waiters.settle()
     assert waiters.done == [True, True]
+
+
+async def test_a_store_that_recovers_bit_by_bit_is_asked_once_a_second(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Each answer makes the others worth a try, but not each at once."""
+    keys = [f"{RUN}/task{number:04}/output" for number in range(640)]
+    waiters.start(*keys)
+    source.on_look = failing(partial(StorageUnavailableError, "503"))
+    await clock.advance(60.0)
+    answered: list[str] = []
+
+    def few(batch: Collection[str]) -> None:
+        if keys[len(answered)] not in batch:
+            raise StorageUnavailableError("503")
+        answered.extend(batch)
+
+    source.on_look = few
+    while not answered:
+        await clock.advance(0.1)
+    before = len(source.looked)
+    await clock.advance(5.0)
+    assert len(source.looked) - before <= 6 * 10
 
 
 async def test_who_comes_in_an_outage_adds_a_look_each_and_no_chain_of_them(

@@ -588,10 +588,28 @@ async def test_a_jump_of_the_wall_clock_is_noticed_within_half_a_minute(
     await clock.settle()
     assert waiter.member is not None
     waiter.member.wake(waiter.inbox, clock.time() + 3600)
+    await clock.settle()
     told = len(waiter.told)
     clock.wrong = 3600.0
     await clock.advance(31.0)
     assert len(waiter.told) == told + 1
+
+
+async def test_a_moment_is_forgotten_when_its_waiter_leaves(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Waits with a deadline in a week come and go by the hundred thousand."""
+    waiters.start(f"{RUN}/other/output")
+    for _ in range(1000):
+        waiter = waiters.start()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert waiter.member is not None
+        waiter.member.wake(waiter.inbox, clock.time() + 604_800)
+        waiters.tasks.pop().cancel()
+        await asyncio.sleep(0)
+    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    assert len(watch.bell) <= 200
 
 
 async def test_moments_come_although_the_store_cannot_be_opened(
