@@ -1,12 +1,12 @@
 """The storage drivers of the original fileflow, for code and data that move over.
 
-They keep its names, arguments and paths: one file or object a task and day, replaced by whoever writes last. There
-are no records beside them and nothing can wait for them; only targets have that. What is new: files are replaced
-at once or not at all, streams are not held in memory, nothing is asked of S3 before it is needed, and whatever
-goes wrong is a StorageError, or an error of another kind of this package's family.
+They keep its names, arguments and paths: one file or object a task and day, replaced by whoever writes last.
+There are no records beside them and nothing can wait for them; only targets have that. What is new: files are
+replaced at once or not at all, streams are not held in memory, nothing is asked of S3 before it is needed,
+and whatever goes wrong is a StorageError, or an error of another kind of this package's family.
 
-The methods are synchronous. Each call has an event loop of its own, unless the driver is used as a context manager:
-then it keeps one, with its connections, to the end of the block.
+The methods are synchronous. Each call has an event loop of its own, unless the driver is used as a context
+manager: then it keeps one, with its connections, to the end of the block.
 """
 
 import asyncio
@@ -249,8 +249,8 @@ class S3StorageDriver(StorageDriver):
     """Objects in a bucket: `<dag>/<task>/<YYYY-MM-DD>`.
 
     Args:
-        access_key_id: With `secret_access_key` the credentials; without, an Airflow connection's, or those that
-            the machine has.
+        access_key_id: With `secret_access_key` the credentials; without, an Airflow connection's, or those
+            that the machine has.
         secret_access_key: See `access_key_id`.
         bucket_name: The bucket; it is not asked for before it is used.
         conn_id: An Airflow connection of type `aws`, for a region, an endpoint or a role, too.
@@ -299,14 +299,12 @@ class S3StorageDriver(StorageDriver):
     def get_read_stream(self, dag_id: str, task_id: str, execution_date: date) -> IO[bytes]:
         """Open a copy of a task's object on this machine's disk; see `StorageDriver.get_read_stream`."""
         key = self.get_key_name(dag_id, task_id, execution_date)
-        copy = cast(IO[bytes], tempfile.TemporaryFile())
-        try:
+        with ExitStack() as unless_returned:
+            copy = unless_returned.enter_context(tempfile.TemporaryFile())
             self._run(self._download(key, copy))
-        except BaseException:
-            copy.close()
-            raise
-        copy.seek(0)
-        return copy
+            copy.seek(0)
+            unless_returned.pop_all()
+            return cast(IO[bytes], copy)
 
     def write(
         self,
@@ -370,10 +368,10 @@ class S3StorageDriver(StorageDriver):
             return await storage.read(key)
 
     async def _download(self, key: str, copy: IO[bytes]) -> None:
-        async with S3Storage(self.bucket_name, settings=await self._reach()) as storage:
-            async with storage.stream(key) as pieces:
-                async for piece in pieces:
-                    await asyncio.to_thread(copy.write, piece)
+        settings = await self._reach()
+        async with S3Storage(self.bucket_name, settings=settings) as storage, storage.stream(key) as pieces:
+            async for piece in pieces:
+                await asyncio.to_thread(copy.write, piece)
 
     async def _names(self, key: str) -> list[str]:
         async with S3Storage(self.bucket_name, settings=await self._reach()) as storage:

@@ -7,6 +7,7 @@ import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import accumulate
 from logging import getLogger
 from typing import TypeVar
@@ -113,7 +114,7 @@ class Root:
         here = self.open(_LIST if listing and not parts else _PASS)
         for depth, part in enumerate(parts, 1):
             flags = _LIST if listing and depth == len(parts) else _PASS
-            here = _step(here, lambda folder, part=part, flags=flags: os.open(part, flags, dir_fd=folder))
+            here = _step(here, partial(_open_in, name=part, flags=flags))
         return here
 
     def make(self, parts: Sequence[str]) -> int:
@@ -121,7 +122,7 @@ class Root:
         here = self.open(_PASS if parts else _LIST)
         for depth, path in enumerate(accumulate(parts, "{}/{}".format), 1):
             flags = _LIST if depth == len(parts) else _PASS
-            here = _step(here, lambda parent, path=path, flags=flags: self._make(parent, path, flags))
+            here = _step(here, partial(self._make, path=path, flags=flags))
         return here
 
     def _make(self, parent: int, path: str, flags: int) -> int:
@@ -142,7 +143,7 @@ class Root:
         """
         here = self.open()
         for path in accumulate(parts, "{}/{}".format):
-            here = _step(here, lambda parent, path=path: self._keep(parent, path))
+            here = _step(here, partial(self._keep, path=path))
         os.close(here)
 
     def _keep(self, parent: int, path: str) -> int:
@@ -233,6 +234,10 @@ def opened(descriptor: int) -> Iterator[int]:
 def open_below(folder: int, name: str) -> int:
     """Open a folder in a folder that is open, for listing it."""
     return os.open(name, _LIST, dir_fd=folder)
+
+
+def _open_in(folder: int, *, name: str, flags: int) -> int:
+    return os.open(name, flags, dir_fd=folder)
 
 
 def _step(here: int, go: Callable[[int], int]) -> int:

@@ -90,8 +90,9 @@ class Threads:
             StorageUnavailableError: The disk does not answer.
         """
         async with self._judged():
+            limit = asyncio.timeout(self._timeout)
             try:
-                async with asyncio.timeout(self._timeout) as limit:
+                async with limit:
                     yield
             except TimeoutError as error:
                 if limit.expired():

@@ -1,7 +1,7 @@
 """Store objects in the place of what stands there, for layouts that have one name for all versions.
 
-A `Storage` never overwrites anything, and a target's layout never asks for it; the layout of the original fileflow
-does. What is stored here is seen whole or not at all, as there, but the last writer wins.
+A `Storage` never overwrites anything, and a target's layout never asks for it; the layout of the original
+fileflow does. What is stored here is seen whole or not at all, as there, but the last writer wins.
 """
 
 import asyncio
