@@ -135,8 +135,10 @@ def test_a_format_that_runs_what_is_in_it_is_refused_everywhere(name: str) -> No
         ),
         (
             "Parquet",
-            "unknown format 'Parquet'; known: arrow, bytes, csv, json, jsonl, parquet, text."
-            + " Did you mean 'parquet'?",
+            (
+                "unknown format 'Parquet'; known: arrow, bytes, csv, json, jsonl, parquet, text. "
+                "Did you mean 'parquet'?"
+            ),
         ),
         ("xml", "unknown format 'xml'; known: arrow, bytes, csv, json, jsonl, parquet, text."),
     ],
