@@ -33,19 +33,15 @@ class Waiter:
     Args:
         arrival: What is waited for.
         pause: Tells in how many seconds to look again.
-        due: When to look first, by the clock's monotonic time.
-        is_eager: Whether any look is news, so that there is one soon.
+        due: When to look first, by the clock's monotonic time; whatever that shows is new.
     """
 
-    def __init__(
-        self, arrival: Arrival, pause: Callable[[], float], *, due: float, is_eager: bool = False
-    ) -> None:
+    def __init__(self, arrival: Arrival, pause: Callable[[], float], *, due: float) -> None:
         self.arrival = arrival
         self.due = due
         self.event: Arrived | None = None
         self.text = ""
         self._pause = pause
-        self._is_eager = is_eager
 
     def take(self, answer: Answer | Exception, now: float) -> bool:
         """Take a look in, and tell whether it showed anything new."""
@@ -53,7 +49,7 @@ class Waiter:
         # Spread: those that came together do not look together for ever.
         self.due = now + self._pause() * random.uniform(1.0, 1.1)
         before, self.text = self.text, self.arrival.describe()
-        return self._is_eager or self.event is not None or self.text != before
+        return self.event is not None or self.text != before
 
 
 class Lookout:

@@ -1,4 +1,4 @@
-"""The storage drivers of the original fileflow, for code and data that move over.
+"""The storage drivers of the original fileflow, for whoever moves over.
 
 They keep its names, arguments and paths: one file or object a task and day, replaced by whoever writes last.
 There are no records beside them and nothing can wait for them; only targets have that. What is new: files are
@@ -12,7 +12,7 @@ manager: then it keeps one, with its connections, to the end of the block.
 import asyncio
 import os
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, ExitStack
 from datetime import date
 from typing import IO, Any, Self, TypeVar, cast
@@ -136,18 +136,12 @@ class StorageDriver:
     def _hold(self, stack: ExitStack) -> None:
         """Open what is worth keeping over several calls."""
 
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            if self._engine is not None:
-                return self._engine.run(work)
-            with Engine() as engine:
-                return engine.run(work)
-        work.close()
-        raise RuntimeError(
-            "storage drivers are sync, and this was called on an event loop; use asyncio.to_thread"
-        )
+    def _run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        _check_thread()
+        if self._engine is not None:
+            return self._engine.run(work())
+        with Engine() as engine:
+            return engine.run(work())
 
     def _close(self) -> None:
         self._engine = None
@@ -175,15 +169,13 @@ class FileStorageDriver(StorageDriver):
     def read(self, dag_id: str, task_id: str, execution_date: date, encoding: str = "utf-8") -> str:
         check_encoding(encoding)
         path = self.get_filename(dag_id, task_id, execution_date)
-        self._check_root(path)
-        return _decoded(self._run(self._read(self._key(path))), encoding, path)
+        return _decoded(self._run(lambda: _read_file(self._existing(path), self._key(path))), encoding, path)
 
     def get_read_stream(self, dag_id: str, task_id: str, execution_date: date) -> IO[bytes]:
         path = self.get_filename(dag_id, task_id, execution_date)
-        self._check_root(path)
-        root, key = Root(self._root), check_key(self._key(path))
+        root, key = Root(self._existing(path)), check_key(self._key(path))
         root.resolve()
-        with translated(self._root, key, "read"):
+        with translated(root.directory, key, "read"):
             return os.fdopen(root.open_file(key), "rb")
 
     def write(
@@ -194,8 +186,8 @@ class FileStorageDriver(StorageDriver):
         data: str | bytes,
         content_type: str | None = _TEXT,
     ) -> None:
-        key = self._key(self.get_filename(dag_id, task_id, execution_date))
-        self._run(_put(replaced_file(self._root, key), data))
+        path = self.get_filename(dag_id, task_id, execution_date)
+        self._run(lambda: _put(replaced_file(self._root, self._key(path)), data))
 
     def write_from_stream(
         self,
@@ -205,12 +197,12 @@ class FileStorageDriver(StorageDriver):
         stream: IO[Any],
         content_type: str | None = _TEXT,
     ) -> None:
-        key = self._key(self.get_filename(dag_id, task_id, execution_date))
-        self._run(_copy(replaced_file(self._root, key), stream))
+        path = self.get_filename(dag_id, task_id, execution_date)
+        self._run(lambda: _copy(replaced_file(self._root, self._key(path)), stream))
 
     def list_filenames_in_path(self, path: str) -> list[str]:
-        key = self._key(path)
-        return self._run(self._names(key)) if os.path.isdir(self._root) else []
+        key, root = self._key(path), self._root
+        return self._run(lambda: _names(root, key)) if os.path.isdir(root) else []
 
     def check_or_create_dir(self, dir: str) -> None:
         """Make a folder where it is missing, and those in which it lies."""
@@ -229,20 +221,12 @@ class FileStorageDriver(StorageDriver):
             raise TargetNameError(f"{quoted(path)} does not lie in the prefix {quoted(self.prefix)}")
         return "" if key == "." else key
 
-    def _check_root(self, path: str) -> None:
-        if not os.path.isdir(self._root):  # to the original, that was no other error than a missing file
-            raise TargetNotFoundError(f"{path!r} does not exist: there is no folder {self._root!r}")
-
-    async def _read(self, key: str) -> bytes:
-        async with LocalStorage(self._root) as storage:
-            return await storage.read(key)
-
-    async def _names(self, key: str) -> list[str]:
-        async with LocalStorage(self._root) as storage:
-            found = await storage.list(f"{key}/" if key else "", shallow=True)
-        return sorted(
-            each.name for each in found.entries if not each.is_folder and not is_under_way(each.name)
-        )
+    def _existing(self, path: str) -> str:
+        """Return the root; to the original, a missing one was no other error than a missing file."""
+        root = self._root
+        if not os.path.isdir(root):
+            raise TargetNotFoundError(f"{path!r} does not exist: there is no folder {root!r}")
+        return root
 
 
 class S3StorageDriver(StorageDriver):
@@ -301,7 +285,7 @@ class S3StorageDriver(StorageDriver):
         key = self.get_key_name(dag_id, task_id, execution_date)
         with ExitStack() as unless_returned:
             copy = unless_returned.enter_context(tempfile.TemporaryFile())
-            self._run(self._download(key, copy))
+            self._run(lambda: self._download(key, copy))
             copy.seek(0)
             unless_returned.pop_all()
             return cast(IO[bytes], copy)
@@ -325,14 +309,14 @@ class S3StorageDriver(StorageDriver):
         content_type: str | None = _TEXT,
     ) -> None:
         key = self.get_key_name(dag_id, task_id, execution_date)
-        self._run(self._upload(key, stream, content_type))
+        self._run(lambda: self._upload(key, stream, content_type))
 
     def list_filenames_in_path(self, path: str) -> list[str]:
         """Return the names of the objects directly in a path, which is a whole `s3://` URL; sorted."""
         bucket = f"s3://{self.bucket_name}"
         if not f"{path}/".startswith(f"{bucket}/"):
             raise TargetNameError(f"{quoted(path)} does not lie in {bucket}")
-        return self._run(self._names(path[len(bucket) :].strip("/")))
+        return self._run(lambda: self._names(path[len(bucket) :].strip("/")))
 
     def get_or_create_key(self, key_name: str) -> "S3Key":
         """Return an object by its key, whether it exists or is still to be written."""
@@ -350,7 +334,7 @@ class S3StorageDriver(StorageDriver):
         return await S3StorageHook(self.conn_id).settings()
 
     def _write(self, key: str, data: str | bytes, content_type: str | None) -> None:
-        self._run(self._store(key, data, content_type))
+        self._run(lambda: self._store(key, data, content_type))
 
     async def _store(self, key: str, data: str | bytes, content_type: str | None) -> None:
         await _put(await self._replaced(key, content_type), data)
@@ -398,7 +382,7 @@ class S3Key:
         """
         check_encoding(encoding)
         uri = f"s3://{self._driver.bucket_name}/{self.name}"
-        return _decoded(self._driver._run(self._driver._read(self.name)), encoding, uri)
+        return _decoded(self._driver._run(lambda: self._driver._read(self.name)), encoding, uri)
 
 
 def get_storage_driver(
@@ -440,6 +424,14 @@ def get_storage_driver(
     )
 
 
+def _check_thread() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("this is sync, and was called on an event loop; call it by asyncio.to_thread")
+
+
 def _setting(name: str, given: str | None) -> str:
     if given is None:
         given = configured(SECTION, name)
@@ -463,6 +455,17 @@ def _part(text: str, what: str) -> str:
 
 def _decoded(data: bytes, encoding: str, name: str) -> str:
     return Decoder(encoding, name).decode(data, final=True)
+
+
+async def _read_file(root: str, key: str) -> bytes:
+    async with LocalStorage(root) as storage:
+        return await storage.read(key)
+
+
+async def _names(root: str, key: str) -> list[str]:
+    async with LocalStorage(root) as storage:
+        found = await storage.list(f"{key}/" if key else "", shallow=True)
+    return sorted(each.name for each in found.entries if not each.is_folder and not is_under_way(each.name))
 
 
 async def _put(opened: AbstractAsyncContextManager[Sink], data: str | bytes) -> None:

@@ -128,6 +128,14 @@ def test_what_is_no_such_event_is_an_error(payload: object) -> None:
         Arrived.from_payload(payload)
 
 
+def test_no_event_is_told_as_such() -> None:
+    """Airflow hands on None where a trigger ended without one."""
+    with pytest.raises(
+        FormatError, match="None is not the event of an arrival: expected an object, got NoneType"
+    ):
+        Arrived.from_payload(None)
+
+
 def test_a_digest_stands_for_the_versions_in_any_order() -> None:
     """Time of modification left out: an object stored again with the same bytes is the same."""
     assert digest_of([ON_DISK, IN_S3]) == digest_of([IN_S3, ON_DISK])

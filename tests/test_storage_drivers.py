@@ -8,7 +8,7 @@ import json
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class TestGetStorageDriver:
             FileflowError, match=r"^unknown environment 'bad'; known: production, qa, development"
         ):
             get_storage_driver("s3", "", "bad", "", "", "the_bucket")
-        assert get_storage_driver("file", "/x", "bad")
+        assert get_storage_driver("file", "/x", "bad").get_path("d", "t") == "/x/d/t"
 
     def test_a_bad_storage_type_is_an_error(self) -> None:
         """With those that are known."""
@@ -303,7 +303,8 @@ class TestFileStorageDriver:
         driver.write_from_stream("b", "t", DAY, io.BytesIO(b"y"))
         assert sorted(os.listdir(tmp_path)) == ["b.txt", "the_dag.txt"]
         assert driver.read(*IDS) == "x"
-        assert driver.get_read_stream("b", "t", DAY).read() == b"y"
+        with driver.get_read_stream("b", "t", DAY) as stream:
+            assert stream.read() == b"y"
 
     def test_links_below_the_prefix_are_not_followed(self, files: FileStorageDriver, tmp_path: Path) -> None:
         """Whoever may write there must not read elsewhere."""
@@ -627,7 +628,7 @@ class TestS3StorageDriver:
         with pytest.raises(ConfigError, match="'the_bucket' is not a valid S3 bucket name"):
             S3StorageDriver("", "", "the_bucket").read(*IDS)
 
-    def test_a_block_that_cannot_begin_leaves_no_loop_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_block_that_cannot_begin_leaves_no_loop(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nor is the driver spoilt."""
 
         async def refused(hook: Any) -> S3Settings:
@@ -640,7 +641,7 @@ class TestS3StorageDriver:
         assert driver._engine is None
 
     def test_frames_go_the_way_of_the_original(self, s3: S3StorageDriver) -> None:
-        """Its test of malformed csv: what the csv module reads, the cleaner reads from the driver's stream."""
+        """Its test of malformed csv: the cleaner reads from the driver's stream what the csv module reads."""
         text = 'id,text\n1,"a, ""b""\nc"\n2,"d"\n'
         s3.write_from_stream(*IDS, io.StringIO(text), "text/csv")
         with s3.get_read_stream(*IDS) as stream:
@@ -693,9 +694,8 @@ class TestStorageDriver:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> Iterator[None]:
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a test sets is set."""
     for name in list(os.environ):
         if name.startswith("AIRFLOW__FILEFLOW__"):
             monkeypatch.delenv(name)
-    yield

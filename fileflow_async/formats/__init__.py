@@ -6,8 +6,9 @@ when it is read.
 
 from fileflow_async.formats.format import Facts, Format, Summary
 from fileflow_async.formats.kinds import Kind, kind_of
+from fileflow_async.formats.reading import batches, read, records
 from fileflow_async.formats.registry import get, names, of_extension, register, unregister
-from fileflow_async.formats.transfer import batches, read, records, write, write_to
+from fileflow_async.formats.writing import write, write_to
 
 __all__ = [
     "Facts",

@@ -1,4 +1,4 @@
-"""Cells of csv text: columns of Python values to text, and text to columns of cells."""
+"""The text of csv cells: quoted, parsed, turned into values."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Hand data between an event loop and the one thread that works on it."""
+"""The way of data from an event loop, which never blocks, to the thread that works for it."""
 
 import asyncio
 from collections import deque

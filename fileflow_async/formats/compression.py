@@ -1,4 +1,4 @@
-"""Compress and decompress streams, within limits."""
+"""Compressed streams, within limits."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Comma-separated text: tables of texts, numbers, truths, dates and moments."""
+"""Comma-separated text: tables of texts, numbers, truths, moments."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal
 
 from fileflow_async.errors import ConfigError, FormatError, quoted
 from fileflow_async.formats.cells import cells_of, no_cells, row, rows, text_cell, texts_of
+from fileflow_async.formats.chunks import Columns, Record, check_names, chunks, columns_of, names_of
 from fileflow_async.formats.csv_clean import (
     clean_and_write_dataframe_to_csv,
     cleaned_text,
@@ -17,18 +18,7 @@ from fileflow_async.formats.format import Facts, Format, Summary
 from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.formats.measure import Column, Measure, of_arrow, of_polars
 from fileflow_async.formats.packages import is_installed
-from fileflow_async.formats.tables import (
-    Columns,
-    Record,
-    check_names,
-    chunks,
-    columns_of,
-    exact_arrays,
-    names_of,
-    python_columns,
-    python_values,
-    with_index,
-)
+from fileflow_async.formats.pandas_frames import exact_arrays, python_columns, python_values, with_index
 
 if TYPE_CHECKING:
     import polars as pl

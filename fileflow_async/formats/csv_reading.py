@@ -5,13 +5,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from fileflow_async.errors import FormatError, quoted
 from fileflow_async.formats.cells import Cell, parsed, values_of
+from fileflow_async.formats.chunks import Columns, twice
 from fileflow_async.formats.column_types import DECIMAL, INTEGER, MIXED, arrow_type, is_float
 from fileflow_async.formats.encoding import decoded
 from fileflow_async.formats.files import PIECE
 from fileflow_async.formats.format import Facts
 from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.packages import is_installed
-from fileflow_async.formats.tables import Columns, of_columns, of_table, twice
+from fileflow_async.formats.tables import of_columns, of_table
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,4 +1,4 @@
-"""Bytes of any encoding as UTF-8, and back."""
+"""Bytes of any encoding as UTF-8, or the reverse."""
 
 import codecs
 import struct

@@ -1,4 +1,4 @@
-"""Files for synchronous code whose bytes come from, and go, elsewhere."""
+"""Files for synchronous code whose bytes come from elsewhere, or go there."""
 
 import io
 from collections.abc import Callable, Iterable

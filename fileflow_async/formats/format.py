@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, ClassVar, Self
 
+from fileflow_async.errors import ConfigError
+from fileflow_async.formats.compression import check_compression
+from fileflow_async.formats.encoding import check_encoding
 from fileflow_async.formats.kinds import Kind, check_kind
 from fileflow_async.manifest import Manifest
 
@@ -108,6 +111,16 @@ class Format(ABC):
     def batches(self, file: IO[bytes], kind: Any, facts: Facts) -> Iterator[Any]:
         """Read a value in batches, in bounded memory where the format allows that; by default it does not."""
         yield self.read(file, kind, facts)
+
+    def check(self, *, encoding: str | None, compression: str | None) -> None:
+        """Refuse what its bytes cannot be given.
+
+        Raises:
+            ConfigError: The encoding or the compression is unknown, or makes no sense here.
+        """
+        check_encoding(encoding)
+        if check_compression(compression) and not self.is_compressible:
+            raise ConfigError(f"format {self.name!r} compresses its data itself; leave compression= out")
 
     def kind_of(self, wanted: Any) -> Any:
         """Return what a user wants the data as, in the words that `read` understands.

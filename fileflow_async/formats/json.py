@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import IO, Any, ClassVar, NoReturn, cast
 
 from fileflow_async.errors import FormatError
+from fileflow_async.formats.chunks import columns_of, names_of
 from fileflow_async.formats.format import Facts, Format
 from fileflow_async.formats.json_rows import as_json, rows_of
 from fileflow_async.formats.kinds import Kind, kind_of_value
-from fileflow_async.formats.tables import columns_of, names_of, of_columns
+from fileflow_async.formats.tables import of_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

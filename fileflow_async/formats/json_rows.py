@@ -6,16 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from fileflow_async.formats.chunks import ROWS, Record, check_names, records_of
 from fileflow_async.formats.kinds import Kind
-from fileflow_async.formats.tables import (
-    ROWS,
-    Record,
-    check_names,
-    exact_table,
-    python_columns,
-    records_of,
-    with_index,
-)
+from fileflow_async.formats.pandas_frames import exact_table, python_columns, with_index
 from fileflow_async.formats.values import described
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from fileflow_async.errors import FormatError
+from fileflow_async.formats.chunks import Record, check_names, chunks, columns_of, names_of
 from fileflow_async.formats.format import Facts, Format, Summary
 from fileflow_async.formats.json_rows import (
     as_json,
@@ -18,15 +19,7 @@ from fileflow_async.formats.jsonl_reading import LinesReader
 from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.measure import Measure, of_arrow, of_polars
 from fileflow_async.formats.packages import is_installed
-from fileflow_async.formats.tables import (
-    Record,
-    check_names,
-    chunks,
-    columns_of,
-    exact_table,
-    names_of,
-    with_index,
-)
+from fileflow_async.formats.pandas_frames import exact_table, with_index
 from fileflow_async.formats.values import described
 
 if TYPE_CHECKING:

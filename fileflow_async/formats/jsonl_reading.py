@@ -5,13 +5,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 from fileflow_async.errors import FormatError
 from fileflow_async.formats.cells import values_of
+from fileflow_async.formats.chunks import columns_of, names_of
 from fileflow_async.formats.column_types import DECIMAL, INTEGER, MIXED, arrow_type, is_decimal, is_float
 from fileflow_async.formats.files import PIECE
 from fileflow_async.formats.format import Facts
 from fileflow_async.formats.json import Loader
 from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.packages import is_installed
-from fileflow_async.formats.tables import columns_of, names_of, of_columns, of_table
+from fileflow_async.formats.tables import of_columns, of_table
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,4 +1,4 @@
-"""The kinds of Python values that formats write and hand back, known without importing their packages."""
+"""The kinds of Python values that formats deal with, known without importing their packages."""
 
 import typing
 from collections import abc

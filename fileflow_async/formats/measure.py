@@ -1,4 +1,4 @@
-"""Rows, columns and simple statistics, added up while data is written."""
+"""What a record says of a table, added up while it is written."""
 
 import json
 import math

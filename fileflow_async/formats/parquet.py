@@ -7,8 +7,9 @@ from typing import IO, Any, ClassVar, Literal
 from fileflow_async.formats.format import Facts, Format, Summary
 from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.measure import Measure, of_polars
+from fileflow_async.formats.package_errors import damage
 from fileflow_async.formats.packages import is_installed, needed
-from fileflow_async.formats.table_files import BATCH, GROUP, damage, polars_frame, spooled, write_tables
+from fileflow_async.formats.table_files import BATCH, GROUP, polars_frame, spooled, write_tables
 from fileflow_async.formats.tables import of_table
 
 

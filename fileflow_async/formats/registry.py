@@ -1,4 +1,4 @@
-"""The formats that there are, by name and by extension."""
+"""The formats that there are, by name or by extension."""
 
 import dataclasses
 import difflib

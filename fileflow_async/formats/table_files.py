@@ -7,12 +7,14 @@ from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from fileflow_async.errors import FormatError
+from fileflow_async.formats.chunks import chunks
 from fileflow_async.formats.files import PIECE
 from fileflow_async.formats.format import Summary
 from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.formats.measure import Measure, of_arrow
+from fileflow_async.formats.package_errors import first_line
 from fileflow_async.formats.packages import needed
-from fileflow_async.formats.tables import arrow_table, chunks
+from fileflow_async.formats.tables import arrow_table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -92,9 +94,9 @@ class _Writer:
                 return table
             return _plain(table).select(self._schema.names).cast(self._schema)
         except (pa.ArrowException, KeyError) as error:
-            reason = (str(error).splitlines() or [""])[0]
             raise FormatError(
-                f"format {self._format!r} has one type for each column; later rows have another: {reason}",
+                f"format {self._format!r} has one type for each column; later rows have another: "
+                f"{first_line(error)}",
                 hint="Give tables with a schema, or the first rows with values in all columns.",
             ) from error
 
@@ -116,15 +118,3 @@ def spooled(file: IO[bytes]) -> Iterator[Any]:
         shutil.copyfileobj(file, copy, PIECE)
         copy.seek(0)
         yield copy
-
-
-@contextmanager
-def damage(name: str, format: str) -> Iterator[None]:
-    """Raise a FormatError for an OSError without a number: so pyarrow calls what it cannot understand."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        reason = (str(error).splitlines() or [""])[0]
-        raise FormatError(f"{name!r} is not valid {format}: {reason}") from error

@@ -1,138 +1,23 @@
 """Tables of one package as those of another, without a change of any value."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from fileflow_async.errors import FileflowError, FormatError, quoted
+from fileflow_async.errors import FileflowError, FormatError
+from fileflow_async.formats.chunks import Columns, check_names, columns_of, names_of, records_of
 from fileflow_async.formats.column_types import INTEGER, arrow_type, is_integer
-from fileflow_async.formats.kinds import Kind, kind_of_value
-from fileflow_async.formats.packages import is_installed, needed
+from fileflow_async.formats.kinds import Kind
+from fileflow_async.formats.package_errors import first_line
+from fileflow_async.formats.packages import needed
+from fileflow_async.formats.pandas_frames import exact_table, with_index
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
-ROWS = 8192  # handled at a time where Python objects are made of them: some megabytes
 _EXACT = 2**53  # integers beyond that are not exact as floating point numbers
-
-Record = Mapping[str, Any]
-Columns = dict[str, list[Any]]
-
-
-def chunks(value: Any, format: str) -> Iterator[tuple[Kind, Any]]:
-    """Return a value, or what an iterable yields, as tables and lists of records, one at a time.
-
-    Raises:
-        FormatError: There is something else in it.
-    """
-    kind = kind_of_value(value)
-    if type(value).__name__ == "LazyFrame":
-        kind, value = Kind.POLARS, value.collect()
-    if kind is Kind.ARROW:
-        yield kind, _whole(value)
-    elif kind is not None and kind.is_frame:
-        yield kind, value
-    elif kind in (Kind.RECORDS, Kind.ITERATOR):
-        yield from _grouped(value, format)
-    else:
-        raise FormatError(
-            f"format {format!r} takes tables of pandas, polars or pyarrow and records (dicts), alone or in "
-            f"an iterable; got {type(value).__name__}"
-        )
-
-
-def _whole(value: Any) -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.Table.from_batches([value]) if isinstance(value, pa.RecordBatch) else value
-
-
-def _grouped(items: Iterable[Any], format: str) -> Iterator[tuple[Kind, Any]]:
-    batch: list[Record] = []
-    for item in items:
-        if type(item) is dict or isinstance(item, Mapping):
-            batch.append(item)
-            if len(batch) < ROWS:
-                continue
-        if batch:
-            yield Kind.RECORDS, batch
-            batch = []
-        if not isinstance(item, Mapping):
-            yield from chunks(item, format)
-    if batch:
-        yield Kind.RECORDS, batch
-
-
-def check_names(names: Sequence[Any], format: str) -> list[str]:
-    """Return the names of columns as texts.
-
-    Raises:
-        FormatError: Two are the same: what is written could not be told apart when it is read.
-    """
-    texts = list(map(str, names))
-    if (name := twice(texts)) is not None:
-        raise FormatError(
-            f"format {format!r} needs different names for columns; there are two {quoted(name)}"
-        )
-    return texts
-
-
-def twice(names: Sequence[str]) -> str | None:
-    """Return a name that comes twice; None when all are different."""
-    return (
-        next((name for name in names if names.count(name) > 1), None)
-        if len(set(names)) < len(names)
-        else None
-    )
-
-
-def with_index(frame: "pd.DataFrame", format: str) -> "pd.DataFrame":
-    """Return a frame without its index: one with a name becomes columns, one that only counts is dropped.
-
-    Raises:
-        FormatError: There are values in it that have no name; or two columns have the same.
-    """
-    from pandas.api.types import is_integer_dtype
-
-    index = frame.index
-    if any(name is not None for name in index.names):
-        frame = frame.reset_index()
-    elif index.nlevels > 1 or (len(index) and not is_integer_dtype(index.dtype)):
-        raise FormatError(
-            "the index of the frame has values, but no name to write them under",
-            hint="Give it one with frame.rename_axis('name'), or drop it with frame.reset_index(drop=True).",
-        )
-    names = check_names(list(frame.columns), format)
-    return frame if names == list(frame.columns) else frame.set_axis(names, axis="columns")
-
-
-def exact_table(frame: "pd.DataFrame") -> "pa.Table | None":
-    """Return a frame as a table of pyarrow's; None when that would change a value, or it is not there."""
-    if not is_installed("pyarrow") or any(array is None for array in exact_arrays(frame).values()):
-        return None
-    import pyarrow as pa
-
-    return pa.Table.from_pandas(frame, preserve_index=False)
-
-
-def exact_arrays(frame: "pd.DataFrame") -> "dict[str, pa.Array | None]":
-    """Return the columns of a frame as arrays of pyarrow's; None for those that it cannot take exactly."""
-    return {name: _exact_array(frame[name]) for name in frame.columns}
-
-
-def _exact_array(values: "pd.Series[Any]") -> "pa.Array | None":
-    import pyarrow as pa
-
-    if values.dtype == object and not _is_uniform(values):
-        return None
-    try:
-        array = pa.array(values, from_pandas=True)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        return None
-    return None if isinstance(array.type, pa.BaseExtensionType) else array
 
 
 def arrow_table(kind: Kind, chunk: Any, format: str) -> "pa.Table":
@@ -167,29 +52,9 @@ def _array(values: Any, name: str, format: str) -> Any:
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise FormatError(f"format {format!r} has no type for all of column {name!r}: {reason}") from error
-
-
-def _is_uniform(values: "pd.Series[Any]") -> bool:
-    """Tell whether pyarrow takes objects as they are: of dates and moments it makes dates, of zones one."""
-    there = values.dropna()
-    types = set(map(type, there))
-    if len(types) > 1:
-        return False
-    return not any(issubclass(type, datetime) for type in types) or len({each.tzinfo for each in there}) == 1
-
-
-def python_columns(frame: "pd.DataFrame") -> Iterator[Columns]:
-    """Return some rows of a frame at a time as columns of Python values."""
-    for start in range(0, len(frame), ROWS):
-        rows = frame.iloc[start : start + ROWS]
-        yield {name: python_values(rows[name]) for name in frame.columns}
-
-
-def python_values(series: "pd.Series[Any]") -> list[Any]:
-    """Return a column of a frame as Python values, with None for what is missing."""
-    return [None if gone else value for value, gone in zip(series.tolist(), series.isna(), strict=True)]
+        raise FormatError(
+            f"format {format!r} has no type for all of column {name!r}: {first_line(error)}"
+        ) from error
 
 
 def of_table(table: "pa.Table", kind: Kind) -> Any:
@@ -245,23 +110,6 @@ def of_columns(columns: Columns, types: Mapping[str, str | None], kind: Kind, na
         raise
     except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{name!r} cannot be made a {kind.value}: {error}") from error
-
-
-def records_of(columns: Columns) -> list[dict[str, Any]]:
-    """Return the rows of columns."""
-    names = list(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def columns_of(records: Iterable[Record], names: Sequence[str]) -> Columns:
-    """Return records by columns; what a record does not have is missing."""
-    records = list(records)
-    return {name: [record.get(name) for record in records] for name in names}
-
-
-def names_of(records: Iterable[Record]) -> list[str]:
-    """Return the names of all that records have, in the order in which they first come."""
-    return list(dict.fromkeys(name for record in records for name in record))
 
 
 def _pandas_of(columns: Columns, types: Mapping[str, str | None]) -> "pd.DataFrame":

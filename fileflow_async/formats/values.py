@@ -1,4 +1,4 @@
-"""Columns of plain Python values: of what kind they are, and what there is to say of them."""
+"""Columns of plain Python values: what there is to say of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -12,6 +12,7 @@ from fileflow_async.hooks.aws_extra import bucket_of, settings_of
 from fileflow_async.hooks.connection import connection, fetch, run_synchronously
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.storage.resolve import S3Root, open_storage, parse_root
+from fileflow_async.storage.retry import PATIENT, Budget
 from fileflow_async.storage.s3_errors import diagnose
 from fileflow_async.storage.s3_settings import S3Settings
 
@@ -45,7 +46,7 @@ class S3StorageHook(BaseHook):
         return settings_of(await connection(self.conn_id))
 
     @asynccontextmanager
-    async def open_storage(self, root: S3Root | str) -> AsyncIterator[Storage]:
+    async def open_storage(self, root: S3Root | str, *, budget: Budget = PATIENT) -> AsyncIterator[Storage]:
         """Open the storage of a root in S3; see `storage.resolve.open_storage`.
 
         Raises:
@@ -54,7 +55,7 @@ class S3StorageHook(BaseHook):
         where = root if isinstance(root, S3Root) else parse_root(root)
         if not isinstance(where, S3Root):
             raise ConfigError(f"connection {self.conn_id!r} is of type 'aws', which does not open {where}")
-        async with open_storage(where, s3_settings=await self.settings()) as storage:
+        async with open_storage(where, s3_settings=await self.settings(), budget=budget) as storage:
             yield storage
 
     def test_connection(self) -> tuple[bool, str]:

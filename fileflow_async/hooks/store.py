@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, Literal
 
 from asgiref.sync import sync_to_async
@@ -14,6 +15,7 @@ from fileflow_async.errors import ConfigError
 from fileflow_async.hooks.connection import connection
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.storage.resolve import LocalRoot, Root, S3Root, open_storage, parse_root
+from fileflow_async.storage.retry import BRIEF, PATIENT, Budget
 from fileflow_async.store import TargetStore
 
 
@@ -26,6 +28,7 @@ async def open_store(
     durability: Literal["fsync", "none"] | None = None,
     feed: Literal["on", "off"] | bool | None = None,
     abandoned_after: float | None = None,
+    impatient: bool = False,
     clock: Clock | None = None,
 ) -> AsyncIterator[TargetStore]:
     """Open the store of a root, and close it when the block ends.
@@ -42,6 +45,7 @@ async def open_store(
         durability: `fsync` or `none`.
         feed: Whether commits are announced to those who wait.
         abandoned_after: From what age on, in seconds, an attempt without a commit counts as abandoned.
+        impatient: Give S3's faults that may pass ten seconds instead of two minutes: for whoever asks again.
         clock: Where the time comes from.
 
     Raises:
@@ -52,7 +56,8 @@ async def open_store(
     given = {"durability": durability, "feed": feed, "abandoned_after": abandoned_after}
     plan = sync_to_async(_plan, thread_sensitive=False)  # it may read airflow.cfg
     settings, where, is_default = await plan(root, conn_id, given)
-    storage = await _storage(where, settings, create=create or is_default)
+    budget = BRIEF if impatient else PATIENT
+    storage = await _storage(where, settings, create=create or is_default, budget=budget)
     async with storage as opened:
         yield TargetStore(
             opened, clock=clock, feed=settings.feed == "on", abandoned_after=settings.abandoned_after
@@ -65,9 +70,13 @@ def _plan(
     """Settle what was asked for: the settings, where the store lies, whether that is the default place."""
     if root is None:
         settings = Settings.load(conn_id=conn_id, **given)
-        return settings, parse_root(settings.root), settings.root == default_root()
-    settings = replace(Settings.load(root=root, **given), conn_id=conn_id)
-    return settings, parse_root(settings.root, allowed_buckets=_allowed(settings)), False
+        where = parse_root(settings.root)
+    else:
+        settings = replace(Settings.load(root=root, **given), conn_id=conn_id)
+        where = parse_root(settings.root, allowed_buckets=_allowed(settings))
+    # Here, in a thread: on an event loop it would keep everybody else for 50 ms and more.
+    import_module(f"fileflow_async.storage.{'local' if isinstance(where, LocalRoot) else 's3'}")
+    return settings, where, root is None and settings.root == default_root()
 
 
 def _allowed(settings: Settings) -> tuple[str, ...]:
@@ -81,9 +90,11 @@ def _allowed(settings: Settings) -> tuple[str, ...]:
     return settings.allowed_buckets
 
 
-async def _storage(where: Root, settings: Settings, *, create: bool) -> AbstractAsyncContextManager[Storage]:
+async def _storage(
+    where: Root, settings: Settings, *, create: bool, budget: Budget
+) -> AbstractAsyncContextManager[Storage]:
     if settings.conn_id is None:
-        return open_storage(where, durability=settings.durability, create=create)
+        return open_storage(where, durability=settings.durability, create=create, budget=budget)
     await connection(settings.conn_id)  # loads Airflow off the loop, or says that there is none
     if isinstance(where, LocalRoot):
         from fileflow_async.hooks.local import LocalStorageHook
@@ -92,4 +103,4 @@ async def _storage(where: Root, settings: Settings, *, create: bool) -> Abstract
         return hook.open_storage(where, durability=settings.durability, create=create)
     from fileflow_async.hooks.s3 import S3StorageHook
 
-    return S3StorageHook(settings.conn_id).open_storage(where)
+    return S3StorageHook(settings.conn_id).open_storage(where, budget=budget)

@@ -94,7 +94,6 @@ def stat_one(root: Root, key: str) -> Entry:
 
 def remove(root: Root, keys: Sequence[str], is_wanted: Callable[[], bool]) -> None:
     """Remove objects in the order given, with the folders that become empty, for as long as it is wanted."""
-    root.check()
     for folder, names in groupby(keys, key=lambda key: key.rpartition("/")[0]):
         parts = folder.split("/") if folder else []
         with translated(root.directory, folder, "delete"), suppress(FileNotFoundError):

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from fileflow_async.config import check_root
 from fileflow_async.errors import ConfigError, TargetNameError, quoted
 from fileflow_async.storage.protocol import Storage
+from fileflow_async.storage.retry import PATIENT, Budget
 from fileflow_async.storage.s3_place import Place
 from fileflow_async.target import check_key
 
@@ -114,6 +115,7 @@ async def open_storage(
     s3_settings: "S3Settings | None" = None,
     durability: Literal["fsync", "none"] = "fsync",
     create: bool = False,
+    budget: Budget = PATIENT,
 ) -> AsyncIterator[Storage]:
     """Open the storage of a root, and close it when the block ends.
 
@@ -122,6 +124,7 @@ async def open_storage(
         s3_settings: How to reach S3, for a root that is there; by default as the machine is set up.
         durability: Whether files survive a loss of power (`fsync`), for a root on disk.
         create: Make the folder of a root on disk where it is missing. A bucket is never made.
+        budget: How long S3's faults that may pass are waited out.
 
     Raises:
         ConfigError: The root is none, or not a folder.
@@ -137,7 +140,7 @@ async def open_storage(
     else:
         from fileflow_async.storage.s3 import S3Settings, S3Storage
 
-        async with S3Storage(where.bucket, where.prefix, s3_settings or S3Settings()) as s3:
+        async with S3Storage(where.bucket, where.prefix, s3_settings or S3Settings(), budget=budget) as s3:
             yield s3
 
 

@@ -138,7 +138,7 @@ class ArrivalTrigger(ArgumentsTrigger):
                 if left > 0:
                     event = await _news(lookout, waiter, min(left, _SLICE), clock)
                 else:  # once more, so that a file of the last second counts, and what is said is fresh
-                    last = Waiter(arrival, pace, due=clock.monotonic(), is_eager=True)
+                    last = Waiter(arrival, pace, due=clock.monotonic())
                     event = await _news(lookout, last, _LAST_LOOK, clock) or arrival.timeout()
                 progress.tell(arrival.describe(), event)
             return event

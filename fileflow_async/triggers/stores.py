@@ -127,7 +127,8 @@ class Stores:
 
 @asynccontextmanager
 async def _opened(store: Store, clock: Clock) -> AsyncIterator[Source]:
-    async with open_store(store.root, store.conn_id, clock=clock) as opened, source_of(opened) as source:
+    opening = open_store(store.root, store.conn_id, impatient=True, clock=clock)  # the watch asks again
+    async with opening as opened, source_of(opened) as source:
         yield source
 
 

@@ -183,7 +183,7 @@ class Looks:
                 task.add_done_callback(lambda _: slots.release())
 
     async def _look(self, source: Source, due: Sequence[Watched]) -> None:
-        batch = [watched for watched in due if watched in self._due and not watched.looking]
+        batch = [watched for watched in due if watched in self._due]  # some wait no longer
         for watched in batch:
             del self._due[watched]
             watched.begin()

@@ -71,6 +71,7 @@ async def _judge(root: Path, case: Case, *, was_told: bool) -> str:
     async with LocalStorage(root, durability="none") as storage:
         store = TargetStore(storage)
         found = await value_of(store, KEY)
+        assert all(status.is_committed for status in await store.history(KEY))
         verdict = await _verdict(store, case, found, was_told=was_told)
         if case.work == "two":
             second = await value_of(store, SECOND)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,27 @@ def check(told: Sequence[str], tally: Tally) -> None:
             )
 
 
-def newest_acknowledged(told: Sequence[str]) -> str:
-    return max(line.partition(" ")[2] for line in told if line.startswith("acknowledged "))
+def newest_acknowledged(told: Sequence[str]) -> Mapping[str, str]:
+    """Return which data was the newest to be acknowledged of each target."""
+    newest: dict[str, str] = {}
+    for line in told:
+        if line.startswith("acknowledged "):
+            _, key, data = line.split(" ")
+            newest[key] = max(data, newest.get(key, ""))
+    return newest
+
+
+async def check_newest(store: TargetStore, told: Sequence[str]) -> None:
+    """Every version is whole, and none that is acknowledged is newer than the value."""
+    newest = newest_acknowledged(told)
+    assert newest
+    for key, data in newest.items():
+        history = await store.history(key)
+        assert history[0].reference is not None
+        assert history[0].reference.data >= data
+        for status in history:
+            assert status.reference is not None
+            assert is_labelled(await store.read(status.reference))
 
 
 @pytest.mark.slow
@@ -88,18 +107,12 @@ def test_processes_race_on_one_disk(zygote: Zygote, tmp_path: Path, tally: Tally
     check(told, tally)
     assert tally["right, none wrong, none older than the one before"] > 100
     assert tally["refused commits"] > 0
-    asyncio.run(look(root, newest_acknowledged(told)))
+    asyncio.run(look(root, told))
 
 
-async def look(root: Path, acknowledged: str) -> None:
+async def look(root: Path, told: Sequence[str]) -> None:
     async with LocalStorage(root, durability="none") as storage:
-        store = TargetStore(storage)
-        history = await store.history(KEY)
-        assert history[0].reference is not None
-        assert history[0].reference.data >= acknowledged
-        for status in history:
-            assert status.reference is not None
-            assert is_labelled(await store.read(status.reference))
+        await check_newest(TargetStore(storage), told)
 
 
 @pytest.fixture
@@ -121,9 +134,7 @@ async def test_tasks_race_in_one_bucket(bucket_store: TargetStore, tally: Tally)
         for _ in range(3):
             tasks.create_task(reader(bucket_store, {"seconds": SECONDS / 2}, told.append))
     check(told, tally)
-    status = await bucket_store.state(KEY)
-    assert status.reference is not None
-    assert status.reference.data >= newest_acknowledged(told)
+    await check_newest(bucket_store, told)
 
 
 @pytest.mark.parametrize("step", ["unborn", "begun", "written", "whole"])

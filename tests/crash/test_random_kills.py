@@ -10,7 +10,7 @@ from tests.crash.tally import LONG, Tally
 from tests.crash.zygote import Zygote
 
 WHAT = "kills at a random moment"
-TRIES = 1000 if LONG else 25  # of each case
+TRIES = 400 if LONG else 25  # of each case
 
 
 @pytest.mark.slow

@@ -132,6 +132,11 @@ def is_labelled(data: bytes) -> bool:
     return bool(newline) and number.isdigit() and data == labelled(writer, int(number))
 
 
+def key_now() -> str:
+    """Return the key of this second's target: in one for all, thousands of attempts would pile up."""
+    return f"{KEY}-{int(time.time())}"
+
+
 @work("writer")
 async def writer(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
     """Commit again and again, as `kind` says: some have no id, some are tries that Airflow made long ago."""
@@ -144,7 +149,7 @@ async def writer(store: TargetStore, options: dict[str, Any], tell: Tell) -> Non
             made -= random.uniform(0, 60)
         producer = Producer(ti_id=None if options["kind"] == "script" else ti_id(int(made * 1000)))
         try:
-            async with store.write(KEY, producer=producer) as out:
+            async with store.write(key_now(), producer=producer) as out:
                 data = labelled(name, number)
                 await out.write(data[:400])
                 await asyncio.sleep(random.uniform(0, 0.01))  # others begin and commit meanwhile
@@ -153,16 +158,18 @@ async def writer(store: TargetStore, options: dict[str, Any], tell: Tell) -> Non
             tell("refused")
         else:
             assert out.reference is not None
-            tell(f"acknowledged {out.reference.data}")
+            tell(f"acknowledged {out.reference.target} {out.reference.data}")
     tell("ended")
 
 
 @work("reader")
 async def reader(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
     """Look and read again and again; tell what must not be."""
-    until, newest, reads = time.time() + options["seconds"], "", 0
+    until, key, newest, reads = time.time() + options["seconds"], "", "", 0
     while time.time() < until or reads == 0:
-        status = await store.state(KEY)
+        if key != (key := key_now()):
+            newest = ""
+        status = await store.state(key)
         if not status.is_committed:
             if newest:
                 tell(f"incomplete {status.state} {status.why}")
@@ -173,7 +180,7 @@ async def reader(store: TargetStore, options: dict[str, Any], tell: Tell) -> Non
             tell(f"backwards {newest} {status.reference.data}")
         newest = max(newest, status.reference.data)
         try:
-            data = await store.read(KEY if reads % 2 else status.reference)
+            data = await store.read(key if reads % 2 else status.reference)
         except FileflowError as error:
             tell(f"error {type(error).__name__} {error}")
             continue

@@ -161,6 +161,7 @@ def test_a_bomb_costs_little_memory(kind: str) -> None:
     code = f"""
 import asyncio, resource, zlib, sys
 from fileflow_async import formats
+from fileflow_async.errors import FormatError
 from fileflow_async.formats.compression import Packer
 taken = []
 packer = Packer({kind!r}, taken.append)
@@ -173,7 +174,7 @@ async def main():
     for size in (None, len(bomb)):
         try:
             await formats.read(bomb, formats.Facts(format="bytes", compression={kind!r}, size=size))
-        except formats.transfer.FormatError:
+        except FormatError:
             continue
         raise SystemExit("it was read")
 asyncio.run(main())

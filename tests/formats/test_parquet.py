@@ -15,8 +15,8 @@ from fileflow_async import formats
 from fileflow_async.errors import ConfigError, FormatError
 from fileflow_async.formats.arrow import Arrow
 from fileflow_async.formats.format import Format
+from fileflow_async.formats.package_errors import damage
 from fileflow_async.formats.parquet import Parquet
-from fileflow_async.formats.table_files import damage
 from fileflow_async.testing.format_contract import FormatContract, pieces_of, written
 from tests.formats import frames
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,17 @@ async def inbox(folders: MakeFolders) -> Path:
 async def test_a_folder_needs_no_connection(inbox: Path) -> None:
     """It is opened as it is."""
     assert await found(Search.of(pattern=inbox / "*")) == [f"file://{inbox}/a.csv"]
+
+
+async def test_looks_at_an_open_place_share_a_thread(inbox: Path) -> None:
+    """Which is kept as long as any place is open: to start one may hold the loop on a busy machine."""
+    search = Search.of(pattern=inbox / "*")
+    threads = set()
+    async with open_outside(search) as outside:
+        for _ in range(5):
+            threads.add(await outside.look([search], lambda _: threading.get_ident()))
+            await asyncio.sleep(0.01)
+    assert len(threads) == 1
 
 
 async def test_a_connection_may_allow_a_folder(inbox: Path, comms: AsyncComms) -> None:

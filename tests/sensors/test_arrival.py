@@ -188,9 +188,7 @@ def test_what_comes_later_is_waited_for(run: FakeRun, tmp_path: Path, mode: str)
 
 
 @modes
-def test_a_guess_is_made_in_every_mode(
-    run: FakeRun, tmp_path: Path, mode: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_guess_is_made_in_every_mode(run: FakeRun, tmp_path: Path, mode: str) -> None:
     """With the same looks; where the slot was to be given back, they hold it."""
     put(tmp_path, "a.csv", done=False)
     waiter = sensor(mode, path=tmp_path / "a.csv", looks=2, look_interval=1, min_age=0)
@@ -250,9 +248,7 @@ def test_many_files_of_a_wait_in_a_slot_are_all_returned(run: FakeRun, tmp_path:
 # What the event says.
 
 
-def test_what_changed_since_the_event_is_waited_for_again(
-    run: FakeRun, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_changed_since_the_event_is_waited_for_again(run: FakeRun, tmp_path: Path) -> None:
     """The guess was wrong."""
     file = put(tmp_path, "a.csv", done=False)
     waiter = sensor(path=file, looks=2, look_interval=1, min_age=0)
@@ -366,8 +362,10 @@ def test_a_place_that_cannot_be_opened_is_waited_for(
     run: FakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What that means is for the wait to find out; the trigger has the time for it."""
-    monkeypatch.setenv("AIRFLOW_CONN_DROP", json.dumps({"conn_type": "fs", "extra": {"path": "/elsewhere"}}))
-    deferral(sensor(path=put(tmp_path, "a.csv"), done_file=DONE, conn_id="drop"), run.context("wait"))
+    fence = {"conn_type": "fs", "extra": {"path": "/elsewhere"}}
+    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps(fence))
+    file = put(tmp_path, "a.csv")
+    deferral(sensor(path=file, done_file=DONE, conn_id="elsewhere"), run.context("wait"))
 
 
 def test_an_event_is_not_believed_without_a_look(

@@ -807,6 +807,24 @@ async def test_delete_takes_empty_folders_away(local: LocalStorage, folder: Path
     assert await aside(folder.is_dir)
 
 
+async def test_delete_keeps_the_order_across_folders(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records go before their data, wherever they lie."""
+    keys = ["b/2", "a/9", "b/1", "a/3", "c", "a/4"]
+    for key in keys:
+        await local.put(key, b"1")
+    unlink, order = os.unlink, list[str]()
+
+    def note(name: str, **kwargs: Any) -> None:
+        order.append(name)
+        unlink(name, **kwargs)
+
+    monkeypatch.setattr(os, "unlink", note)
+    await local.delete(keys)
+    assert order == [key.rpartition("/")[2] for key in keys]
+
+
 async def test_a_folder_is_not_deleted_as_an_object(local: LocalStorage, folder: Path) -> None:
     """It is none."""
     await local.put("a/b/x", b"1")

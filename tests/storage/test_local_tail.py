@@ -120,13 +120,15 @@ async def test_names_are_forgotten_in_time(feed: Path, tail: Tail, monkeypatch: 
 
 async def test_folders_that_are_gone_are_forgotten(local: LocalStorage, tail: Tail) -> None:
     """Nothing is kept for them, and nothing is raised."""
-    await put(local, "a")
-    assert await tail.names() == ["a"]
-    await local.delete([f"{FEED}20261120T1015/a"])
-    assert await tail.names() == []
+    await put(local, "a", minute="1")
+    await put(local, "b", minute="2")
+    assert await tail.names() == ["a", "b"]
     seen: Any = tail
-    assert seen._minutes == {}
-    await put(local, "a")
+    for minute, name, left in (("1", "a", ["2"]), ("2", "b", [])):
+        await local.delete([f"{FEED}{minute}/{name}"])
+        assert await tail.names() == []
+        assert list(seen._minutes) == left
+    await put(local, "a", minute="1")
     assert await tail.names() == ["a"]
 
 
@@ -268,7 +270,9 @@ async def test_a_feed_that_is_removed_and_made_again_is_watched_again(
     monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
     for number in range(3):
         await put(local, f"{number}")
-        await asyncio.wait_for(follow(tail, f"{number}"), 10)
+        await asyncio.wait_for(tail.changed(), 10)
+        assert f"{number}" in await tail.names()
+        assert not await no_watch()
         await local.delete([f"{FEED}20261120T1015/{number}"])
         await eventually(no_watch)
 
@@ -340,17 +344,16 @@ async def test_a_folder_that_vanishes_before_it_is_watched_is_left_out(
     assert tried == [[".feed", "2", "1"], [".feed", "2"]]
 
 
-async def test_the_thread_ends_with_the_tail(local: LocalStorage) -> None:
+async def test_the_thread_ends_with_the_tail(local: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the block ends; and a tail that is over starts no other."""
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
     await put(local, "a")
     async with local.tail(FEED) as tail:
         await asyncio.wait_for(tail.changed(), 10)
         assert not await no_watch()
     await eventually(no_watch)
-    waiting = asyncio.create_task(tail.changed())
-    await asyncio.sleep(0)
-    assert await no_watch()
-    waiting.cancel()
+    monkeypatch.setattr(local_watcher.Watcher, "_run", lambda _: pytest.fail("another thread"))
+    await nothing_comes(tail)
 
 
 async def test_a_thread_that_nobody_stopped_ends_with_the_program(tmp_path: Path) -> None:

@@ -88,8 +88,10 @@ def test_each_loop_has_its_own() -> None:
         assert spare_threads() is spare_threads()
         return spare_threads()
 
+    gc.collect()
+    before = len(outside_threads._spare)
     first, second = asyncio.run(mine()), asyncio.run(mine())
     assert first is not second
     del first, second
     gc.collect()
-    assert not [loop for loop in outside_threads._spare if loop.is_closed()]
+    assert len(outside_threads._spare) <= before

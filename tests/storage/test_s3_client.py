@@ -181,29 +181,23 @@ async def test_models_are_shared_and_credentials_are_not(s3_settings: MakeSettin
 
 
 async def test_no_more_requests_at_once_than_connections(
-    bucket: Backdoor, proxy: Proxy, s3_settings: MakeSettings
+    bucket: Backdoor, proxy: Proxy, s3_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that wait do not run out of time while they do."""
-    proxy.delay = 0.05
-    most = 0
-    serving = 0
-    real = Proxy._forward
+    """Those that wait for one do not run out of time while they do."""
+    most, serving, real = 0, 0, Proxy._forward
 
     async def forward(self: Proxy, request: Request) -> Reply:
         nonlocal most, serving
         serving += 1
         most = max(most, serving)
-        await asyncio.sleep(0.05)
-        try:
-            return await real(self, request)
-        finally:
-            serving -= 1
+        await asyncio.sleep(0.6)
+        serving -= 1
+        return await real(self, request)
 
-    settings = s3_settings(proxy.port, max_connections=3, read_timeout=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Proxy, "_forward", forward)
-        async with S3Storage(bucket.bucket, "a", settings) as storage:
-            await storage.read_each([f"none/{number}" for number in range(12)])
+    monkeypatch.setattr(Proxy, "_forward", forward)
+    settings = s3_settings(proxy.port, max_connections=3, read_timeout=1.7)
+    async with S3Storage(bucket.bucket, "a", settings, budget=Budget(attempts=1)) as storage:
+        await asyncio.gather(*(storage.list(f"{number}/") for number in range(12)))
     assert most == 3
 
 

@@ -32,6 +32,7 @@ from tests.s3_servers.proxy import (
     LOST_REPLY,
     PRECONDITION,
     SHORTENED,
+    SLOW_DOWN,
     TRUNCATED,
     Fault,
     Proxy,
@@ -384,6 +385,7 @@ async def test_cancelled_twice_no_part_is_left(storage: S3Storage, proxy: Proxy,
 
     task = asyncio.create_task(write())
     await started.wait()
+    proxy.spoil(SLOW_DOWN, "AbortMultipartUpload")  # so that it takes a second try
     proxy.delay = 0.05
     task.cancel()
     for _ in range(20):
@@ -438,6 +440,7 @@ async def test_another_object_in_the_place_is_not_taken_for_ours(
             await bucket.put("ff/x", data)
     assert await bucket.get("ff/x") == data
     assert await bucket.uploads() == []
+    assert ("GetObject" in proxy.counts) == (len(data) == len(DATA))  # the size alone tells, where it does
 
 
 async def test_an_upload_that_somebody_took_back_is_no_success(
@@ -457,6 +460,17 @@ async def test_an_upload_that_somebody_took_back_is_no_success(
 
 
 # Reading.
+
+
+async def test_a_large_object_is_read_in_pieces_at_once(
+    storage: S3Storage, proxy: Proxy, bucket: Backdoor
+) -> None:
+    """One request would have one connection's speed, and its time."""
+    await bucket.put("ff/x", DATA)
+    assert await storage.read("x") == DATA
+    asked = sorted(str(request.headers.get("range")) for request in proxy.requests)
+    starts = [0, *range(PIECE, len(DATA), PIECE)]
+    assert asked == sorted(["None", *(f"bytes={start}-{start + PIECE - 1}" for start in starts)])
 
 
 async def test_what_breaks_off_goes_on_from_there(storage: S3Storage, proxy: Proxy, bucket: Backdoor) -> None:

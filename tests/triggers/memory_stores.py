@@ -26,6 +26,7 @@ class Stores:
         opened: How many times each was opened, by root and connection.
         open: How many are open.
         fault: When set, it is raised by opening.
+        impatient: How the last one was opened.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -34,6 +35,7 @@ class Stores:
         self.opened: Counter[tuple[str, str | None]] = Counter()
         self.open = 0
         self.fault: Exception | None = None
+        self.impatient: bool | None = None
 
     def __getitem__(self, root: str) -> TargetStore:
         """Return the store of a root."""
@@ -48,9 +50,10 @@ class Stores:
 
     @asynccontextmanager
     async def open_store(
-        self, root: str, conn_id: str | None = None, *, clock: Clock | None = None
+        self, root: str, conn_id: str | None = None, *, impatient: bool = False, clock: Clock | None = None
     ) -> AsyncIterator[TargetStore]:
         await asyncio.sleep(0)
+        self.impatient = impatient
         if self.fault is not None:
             raise self.fault
         self.opened[root, conn_id] += 1

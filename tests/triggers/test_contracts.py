@@ -7,6 +7,7 @@ import json
 import pkgutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,35 @@ async def test_the_contract_notices_what_it_is_there_for() -> None:
         with pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
             await promise()
     await asyncio.sleep(0.3)
+
+
+async def test_the_contract_notices_what_a_cancelled_trigger_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that goes on, or a cancellation that is swallowed."""
+    monkeypatch.setattr("fileflow_async.testing.trigger_contract.PATIENCE", 0.2)
+    tasks = []
+
+    class Leaky(FileTargetTrigger):
+        async def run(self) -> Any:
+            tasks.append(asyncio.create_task(asyncio.sleep(1000)))
+            await asyncio.sleep(1000)
+            yield
+
+    class Stubborn(FileTargetTrigger):
+        async def run(self) -> Any:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1000)
+            await asyncio.sleep(0.5)
+            yield
+
+    class Contract(TriggerContract):
+        def waiting(self) -> BaseTrigger:
+            return self.kind(root="/ff", targets=[])
+
+    for kind in (Leaky, Stubborn):
+        contract = Contract()
+        contract.kind = kind  # type: ignore[misc]
+        with pytest.raises(AssertionError):
+            await contract.test_cancelling_ends_it_at_any_moment()
+        for task in tasks:
+            task.cancel()
+    await asyncio.sleep(1.0)

@@ -91,6 +91,7 @@ async def test_it_fires_when_the_target_is_committed(stores: Stores, clock: Fake
     }
     assert WaitEvent.from_payload(payload).ready == (reference,)
     assert stores.opened == {(ROOT, "lake"): 1}
+    assert stores.impatient  # the watch retries by itself: retries of retries would be a burden in an outage
 
 
 async def test_what_is_there_already_ends_the_wait_at_once(stores: Stores, clock: FakeClock) -> None:
@@ -144,10 +145,12 @@ async def test_targets_may_be_in_several_stores(stores: Stores, clock: FakeClock
 async def test_a_target_that_is_named_twice_counts_once(stores: Stores, clock: FakeClock) -> None:
     """By its key and by its URI, by two spellings of the root: one place."""
     it = waiting(clock, A, A, f"{ROOT}/{A}", root=f"{ROOT}/")
+    late = waiting(clock, B, f"{ROOT}/{B}", deadline=clock.time() + 5)
     await put(stores[ROOT], A, b"1")
     await clock.advance(6.0)
     assert it.event is not None
     assert (it.outcome, it.event.ready_count) == ("ready", 1)
+    assert list(why(late.event)) == [B]  # as it was called first
     with pytest.raises(ConfigError, match="number from 1 to 1"):
         await FileTargetTrigger(root=ROOT, targets=[A, A], when=2).wait(clock)
 
@@ -514,12 +517,14 @@ async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(
 async def test_an_abandoned_target_is_a_warning_an_hour(stores: Stores, clock: FakeClock, log: Log) -> None:
     """Somebody should look after it, but not every few seconds."""
     plant(stores.storage(), f"{A}/{OLD}.csv", b"12", age=DAY + 60)
-    waiting(clock, A, poke_interval=60)
-    await clock.advance(5 * HOUR + 60)
+    waiting(clock, A, B, poke_interval=60)
+    for _ in range(5):
+        await put(stores[ROOT], B, b"1")  # what happens to others is no reason for another one
+        await clock.advance(HOUR)
+    await clock.advance(60.0)
     warnings = [line for level, line in log.lines if level == "warning"]
     assert len(warnings) == 6
     assert all("abandoned by try 1" in line for line in warnings)
-    await put(stores[ROOT], B, b"1")
 
 
 async def test_an_abandoned_target_that_is_written_again_is_none(

@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseEventTrigger
 
 from fileflow_async.errors import ConfigError, FileflowError, StorageUnavailableError, TargetNameError
 from fileflow_async.manifest import Producer
+from fileflow_async.status import State
 from fileflow_async.target import Reference
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.triggers import FileTargetEventTrigger
@@ -105,9 +106,11 @@ async def test_the_same_commit_is_not_announced_again_after_a_restart(
     assert len(triggerer.events) == 1
     for _ in range(3):
         await triggerer.kill()
+        stores.opened.clear()
         triggerer = Triggerer(clock, states)
         await clock.advance(30.0)
         assert triggerer.events == []
+        assert stores.opened == {(ROOT, None): 1}  # nobody had to read the history
     new = await put(stores[ROOT], KEY, b"2")
     await clock.advance(6.0)
     assert triggerer.events == [new]
@@ -322,9 +325,12 @@ async def test_a_commit_that_a_failure_hides_is_announced(
     first = await put(stores[ROOT], KEY, b"1")
     triggerer = Triggerer(clock, states)
     await clock.advance(6.0)
+    stores.storage()._tails.clear()  # it is seen only later
     second = await put(stores[ROOT], KEY, b"2")
+    await clock.advance(1.0)
     await stores[ROOT].fail(KEY, error="no", producer=Producer(task_id="extract"))
-    await clock.advance(6.0)
+    await clock.advance(700.0)
+    assert (await stores[ROOT].state(KEY)).state is State.FAILED
     assert triggerer.events == [first, second]
     await clock.advance(700.0)
     assert triggerer.events == [first, second]

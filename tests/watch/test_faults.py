@@ -16,7 +16,7 @@ from fileflow_async.errors import (
 from fileflow_async.status import State
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.waiting import Criteria, Outcome, Wait
-from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, complete
+from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete
 
 TRANSIENT: list[Callable[[], Exception]] = [
     partial(StorageUnavailableError, "503 SlowDown"),
@@ -275,13 +275,12 @@ async def test_an_outage_is_not_answered_by_more_requests_than_usual(
     keys = [f"dag{number % 10}/20260921T000000Z/task{number}/output" for number in range(count)]
     waiters.start(*keys, interval=5.0)
     await clock.advance(10.0)
-    source.on_look = source.on_hints = failing(partial(StorageUnavailableError, "503"))
-    before = requests(source)
+    source.on_look = source.on_hints = failing(make)
+    before, polled = requests(source), source.polled
     await clock.advance(600.0)
-    rechecks = 10 * (
-        math.ceil(count / 64) + 10
-    )  # those of a run together, so that batches are not always full
+    rechecks = 10 * (math.ceil(count / 64) + 10)  # of a run together, so that not every batch is full
     assert requests(source) - before <= 1.1 * 600 / 5 + rechecks
+    assert source.polled - polled <= 600 / 10 + 6  # up to twenty seconds apart
     source.on_look = source.on_hints = calm
     for key in keys:
         source.put(complete(key), announced=False)
@@ -323,23 +322,37 @@ async def test_a_store_that_recovers_bit_by_bit_is_asked_once_a_second(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """Each answer makes the others worth a try, but not each at once."""
-    keys = [f"{RUN}/task{number:04}/output" for number in range(640)]
+    keys = [f"{RUN}/task{number:04}/output" for number in range(64 * 50)]
     waiters.start(*keys)
     source.on_look = failing(partial(StorageUnavailableError, "503"))
     await clock.advance(60.0)
-    answered: list[str] = []
+    await waiters.settle()
 
-    def few(batch: Collection[str]) -> None:
-        if keys[len(answered)] not in batch:
-            raise StorageUnavailableError("503")
-        answered.extend(batch)
+    def one(batch: Collection[str]) -> None:
+        for number, key in enumerate(batch):
+            source.truth[key] = StorageUnavailableError("503") if number else absent(key)
 
-    source.on_look = few
-    while not answered:
-        await clock.advance(0.1)
+    source.on_look = one
     before = len(source.looked)
-    await clock.advance(5.0)
-    assert len(source.looked) - before <= 6 * 10
+    while len(source.looked) == before:
+        await clock.advance(0.1)
+    for _ in range(50):
+        await clock.advance(0.1)
+        await waiters.settle()
+    assert 50 <= len(source.looked) - before <= 7 * 50
+
+
+async def test_while_the_poll_gets_no_answer_it_is_the_sample(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Nothing else is tried but what a minute's recheck looks at."""
+    waiters.start()
+    await clock.advance(10.0)
+    source.on_look = source.on_hints = failing(partial(StorageUnavailableError, "503"))
+    await clock.advance(60.0)
+    before = len(source.looked)
+    await clock.advance(600.0)
+    assert len(source.looked) - before <= 11
 
 
 async def test_who_comes_in_an_outage_adds_a_look_each_and_no_chain_of_them(

@@ -267,19 +267,19 @@ async def test_a_listing_that_is_six_seconds_late_costs_eight(
 
 
 async def test_follow_ups_come_to_an_end(source: FakeSource, waiters: Waiters, clock: FakeClock) -> None:
-    """An entry may be about something that is not there any more."""
+    """An entry may be about something that is not there any more; each hint begins them anew."""
     waiters.start()
     await clock.advance(1.0)
     assert source.feed is not None
-    for _ in range(3):  # hints in between begin again, but not side by side
+    for _ in range(3):
         source.feed.append(target_hash(KEY))
         source.sign.set()
-        await clock.advance(1.0)
-    looks = len(source.looks)
-    await clock.advance(41.0)
-    assert len(source.looks) <= looks + 4
-    await clock.advance(200.0)
-    assert len(source.looks) <= looks + 5  # a recheck may be among them
+        await clock.advance(0.75)
+    hinted, looks, moments = clock.monotonic() - 0.75, len(source.looks), []
+    source.on_look = lambda keys: moments.append(round(clock.monotonic() - hinted, 1))
+    await clock.advance(60.0)
+    assert moments == [2.5, 10.5, 40.5]  # after the one at 0.5
+    assert len(source.looks) == looks + 3
 
 
 async def test_that_somebody_writes_does_not_explain_a_hint(

@@ -137,6 +137,23 @@ async def test_at_most_sixteen_looks_are_under_way(
     assert len(source.looked) == 20
 
 
+async def test_who_leaves_before_its_look_has_begun_disturbs_nobody(
+    source: FakeSource, waiters: Waiters, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All looks are taken; its target is forgotten by the time that one is free."""
+    source.held = asyncio.Event()
+    waiters.start(*(f"{RUN}/task{task:04}/output" for task in range(64 * 17)))
+    waiters.start(f"{RUN}/task9999/output")
+    await waiters.settle()
+    waiters.tasks[1].cancel()
+    await clock.settle()
+    source.held.set()
+    await waiters.settle()
+    assert source.opened == 1
+    assert f"{RUN}/task9999/output" not in source.looks
+    assert "cannot be watched" not in caplog.text
+
+
 async def test_few_waiters_are_woken_between_two_turns_of_the_loop(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:

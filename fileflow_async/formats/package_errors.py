@@ -1,0 +1,39 @@
+"""What optional packages raise about data, in the words of this family."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fileflow_async.errors import FormatError
+from fileflow_async.formats.encoding import not_valid
+
+_PACKAGES = frozenset({"pyarrow", "polars", "pandas", "pyo3_runtime"})  # the last is polars', when it panics
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise a FormatError for what the packages raise about data; users' own errors pass untouched."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise not_valid(error.encoding, error) from error
+    except BaseException as error:
+        package = type(error).__module__.partition(".")[0]
+        if package not in _PACKAGES or isinstance(error, MemoryError):
+            raise
+        raise FormatError(f"{what}: {first_line(error)}") from error
+
+
+@contextmanager
+def damage(name: str, format: str) -> Iterator[None]:
+    """Raise a FormatError for an OSError without a number: so pyarrow calls what it cannot understand."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise FormatError(f"{name!r} is not valid {format}: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of an error's text; the rest is in the traceback."""
+    return (str(error).splitlines() or [""])[0][:200]
