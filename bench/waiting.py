@@ -234,19 +234,15 @@ async def measure(case: Case) -> dict[str, Any]:
             fired.setdefault(number, time.time())
 
     async with asyncio.TaskGroup() as tasks:
-        lag = Lag()
+        lag, looked = Lag(), Looked(case)
         probing = tasks.create_task(lag.probe())
-        warm = [make(case, -1)]  # what is imported once a process, and Airflow sets its log up at that
-        looked = Looked(case)
-        quiet()
-        await asyncio.sleep(0.5)
-        await asyncio.to_thread(requests, case)
-        del warm
-        gc.collect()
-        await asyncio.sleep(0.2)
-        lag.taken()
+        await warm_up(case)
         figures: dict[str, Any] = {}
-        await committed(case, [-1], 0.0)  # so that the store is not a new one
+        used, began = time.process_time(), time.perf_counter()
+        await asyncio.sleep(3.0)
+        probes = (time.process_time() - used) / (time.perf_counter() - began)
+        looked.count = 0
+        lag.taken()
         before, asked, used, began = memory(), requests(case), time.process_time(), time.perf_counter()
         waiting: list[asyncio.Task[None]] = []
         for number in range(case.waits):
@@ -265,7 +261,7 @@ async def measure(case: Case) -> dict[str, Any]:
         asked, used, began = requests(case), time.process_time(), time.perf_counter()
         await asyncio.sleep(case.seconds)
         passed = time.perf_counter() - began
-        figures["cpu s/s"] = (time.process_time() - used) / passed
+        figures["cpu s/s"] = (time.process_time() - used) / passed - probes
         figures["requests/s"] = (requests(case) - asked) / passed
         figures["lag"] = lag.taken()
         some = random.sample(range(case.waits), min(case.commits, case.waits))
@@ -281,6 +277,24 @@ async def measure(case: Case) -> dict[str, Any]:
         figures["end lag"] = lag.taken()
         probing.cancel()
     return figures
+
+
+async def warm_up(case: Case) -> None:
+    """Do once what is done once a process: imports, the first client, the store's first commit."""
+    trigger = make(case, -1)
+    quiet()  # Airflow sets its log up when it is imported
+    await committed(case, [-2], 0.0)
+
+    async def run() -> None:
+        async for _ in trigger.run():
+            pass
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(5.0)
+    task.cancel()
+    await asyncio.wait([task])
+    gc.collect()
+    await asyncio.sleep(0.5)
 
 
 def latencies(seen: dict[int, float], fired: dict[int, float], case: Case) -> dict[str, Any]:
@@ -314,9 +328,8 @@ async def fire_all(case: Case) -> dict[str, Any]:
     async with asyncio.TaskGroup() as tasks:
         lag, looked = Lag(), Looked(case)
         probing = tasks.create_task(lag.probe())
-        warm = [make(case, -1)]
-        quiet()
-        del warm
+        await warm_up(case)
+        looked.count = 0
         waiting = []
         for number in range(case.waits):
             waiting.append(tasks.create_task(run(number, make(case, number))))

@@ -60,6 +60,8 @@ class Place:
         try:
             yield self
         finally:
+            for _ in range(5):
+                await asyncio.sleep(0)  # connections are closed one after another
             self.closed += 1
 
     async def look(self, searches: Collection[Search], then: Callable[[Mapping[Search, Answer]], T]) -> T:

@@ -1,7 +1,10 @@
 """The documentation does what it says: its Python runs, and its tables are what the code has."""
 
+import ast
+import asyncio
 import atexit
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 # Before Airflow is imported for the first time: it makes folders there.
@@ -31,6 +34,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 import fileflow_async
 from fileflow_async import FileTargetTrigger, Reference, formats
 from fileflow_async.config import described
+from fileflow_async.formats import registry
 from fileflow_async.hooks import aws_extra
 from fileflow_async.hooks.connection import ConnectionDetails
 from fileflow_async.storage import s3_explain
@@ -178,17 +182,22 @@ def loaded(made: list[DAG]) -> dict[str, tuple[ModuleType, list[DAG]]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs_and_prints_what_it_says(page: Path, root: Path, made: list[DAG]) -> None:
+def test_the_python_of_a_page_runs_and_prints_what_it_says(
+    page: Path, root: Path, made: list[DAG], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From top to bottom, as somebody would try it; DAGs are run, and `# →` is what is printed."""
+    monkeypatch.setattr(registry, "_formats", {})  # what a page registers is forgotten behind it
     namespace: dict[str, Any] = {"__name__": page.stem}
     runs = Runs()
     for block in blocks(page, "python"):
         where = f"{page.name}:{block.line}"
         text = block.text.replace("file:///tmp/fileflow", (root.parent / "made").as_uri())
-        code = compile("\n" * block.line + text, str(page), "exec")
+        code = compile("\n" * block.line + text, str(page), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         made.clear()
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            exec(code, namespace)  # noqa: S102  # ours
+            awaited = FunctionType(code, namespace)()
+            if code.co_flags & inspect.CO_COROUTINE:
+                asyncio.run(awaited)
         assert out.getvalue().splitlines() == EXPECTED.findall(block.text), where
         for dag in list(made):
             assert dag.tasks, where

@@ -9,7 +9,7 @@ from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.measure import Measure, of_polars
 from fileflow_async.formats.package_errors import damage
 from fileflow_async.formats.packages import is_installed, needed
-from fileflow_async.formats.table_files import BATCH, GROUP, polars_frame, spooled, write_tables
+from fileflow_async.formats.table_files import BATCH, POLARS_GROUP, polars_frame, spooled, write_tables
 from fileflow_async.formats.tables import of_table
 
 
@@ -38,7 +38,7 @@ class Parquet(Format):
         """
         if (frame := polars_frame(value)) is not None:
             codec: Any = "uncompressed" if self.codec == "none" else self.codec
-            frame.write_parquet(file, compression=codec, row_group_size=GROUP)
+            frame.write_parquet(file, compression=codec, row_group_size=POLARS_GROUP)
             measure = Measure()
             measure.add(len(frame), of_polars(frame))
             return measure.summary()

@@ -55,10 +55,13 @@ class LocalSink:
 
     async def _send(self, piece: memoryview) -> None:
         with self._hidden.translated():
-            while piece:
-                count = await self._file.write(piece)
+            sent = 0
+            while sent < len(piece):
+                rest = piece[sent:]
+                count = await self._file.write(rest)
+                rest.release()  # the thread keeps it a moment longer: no buffer could be cleared meanwhile
                 self._hidden.written += count
-                piece = piece[count:]
+                sent += count
 
     def _check_whole(self) -> None:
         if not self._whole:

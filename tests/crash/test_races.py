@@ -25,12 +25,13 @@ WHAT = "reads while writers race"
 SECONDS = 60.0 if LONG else 4.0
 
 
-def writer_options(number: int, seconds: float) -> dict[str, Any]:
+def writer_options(number: int, seconds: float, *, lasts: float = 1) -> dict[str, Any]:
     """Return how a writer of six behaves: a third of them are zombies."""
     return {
         "name": f"writer-{number}",
         "kind": ("try", "script", "zombie")[number % 3],
         "seconds": seconds,
+        "lasts": lasts,
     }
 
 
@@ -79,7 +80,9 @@ def test_processes_race_on_one_disk(zygote: Zygote, tmp_path: Path, tally: Tally
         zygote.start("writer", root, durability="none", threads=8, **writer_options(number, SECONDS))
         for number in range(6)
     ]
-    readers = [zygote.start("reader", root, durability="none", threads=8, seconds=SECONDS) for _ in range(3)]
+    readers = [
+        zygote.start("reader", root, durability="none", threads=8, seconds=SECONDS, lasts=1) for _ in range(3)
+    ]
     until = time.monotonic() + SECONDS * 0.9
     killed: set[int] = set()
     told: list[str] = []
@@ -105,7 +108,7 @@ def test_processes_race_on_one_disk(zygote: Zygote, tmp_path: Path, tally: Tally
         assert end.code == 0
         told += end.told
     check(told, tally)
-    assert tally["right, none wrong, none older than the one before"] > 100
+    assert tally["right, none wrong, none older than the one before"] > 50
     assert tally["refused commits"] > 0
     asyncio.run(look(root, told))
 
@@ -130,9 +133,11 @@ async def test_tasks_race_in_one_bucket(bucket_store: TargetStore, tally: Tally)
     told: list[str] = []
     async with asyncio.TaskGroup() as tasks:
         for number in range(6):
-            tasks.create_task(writer(bucket_store, writer_options(number, SECONDS / 2), told.append))
+            tasks.create_task(
+                writer(bucket_store, writer_options(number, SECONDS / 2, lasts=600), told.append)
+            )
         for _ in range(3):
-            tasks.create_task(reader(bucket_store, {"seconds": SECONDS / 2}, told.append))
+            tasks.create_task(reader(bucket_store, {"seconds": SECONDS / 2, "lasts": 600}, told.append))
     check(told, tally)
     await check_newest(bucket_store, told)
 

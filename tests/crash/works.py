@@ -132,9 +132,9 @@ def is_labelled(data: bytes) -> bool:
     return bool(newline) and number.isdigit() and data == labelled(writer, int(number))
 
 
-def key_now() -> str:
-    """Return the key of this second's target: in one for all, thousands of attempts would pile up."""
-    return f"{KEY}-{int(time.time())}"
+def key_now(options: dict[str, Any]) -> str:
+    """Return the key of the target that lasts for so many seconds: in one, thousands of attempts pile up."""
+    return f"{KEY}-{int(time.time() / options['lasts'])}"
 
 
 @work("writer")
@@ -149,7 +149,7 @@ async def writer(store: TargetStore, options: dict[str, Any], tell: Tell) -> Non
             made -= random.uniform(0, 60)
         producer = Producer(ti_id=None if options["kind"] == "script" else ti_id(int(made * 1000)))
         try:
-            async with store.write(key_now(), producer=producer) as out:
+            async with store.write(key_now(options), producer=producer) as out:
                 data = labelled(name, number)
                 await out.write(data[:400])
                 await asyncio.sleep(random.uniform(0, 0.01))  # others begin and commit meanwhile
@@ -166,8 +166,8 @@ async def writer(store: TargetStore, options: dict[str, Any], tell: Tell) -> Non
 async def reader(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
     """Look and read again and again; tell what must not be."""
     until, key, newest, reads = time.time() + options["seconds"], "", "", 0
-    while time.time() < until or reads == 0:
-        if key != (key := key_now()):
+    while time.time() < until:
+        if key != (key := key_now(options)):
             newest = ""
         status = await store.state(key)
         if not status.is_committed:

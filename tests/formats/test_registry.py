@@ -188,3 +188,14 @@ def test_nothing_heavy_is_imported_before_it_is_needed(format: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_modules_of_the_formats_are_there_once_they_are_asked_for() -> None:
+    """`formats.csv` has the functions of the original."""
+    code = (
+        "import sys; from fileflow_async import formats; "
+        "assert 'fileflow_async.formats.csv' not in sys.modules; "
+        "print(formats.csv.clean_and_write_dataframe_to_csv.__name__, hasattr(formats, 'xml'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["clean_and_write_dataframe_to_csv", "False"]

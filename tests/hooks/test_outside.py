@@ -57,10 +57,10 @@ async def test_a_folder_needs_no_connection(inbox: Path) -> None:
 async def test_looks_at_an_open_place_share_a_thread(inbox: Path) -> None:
     """Which is kept as long as any place is open: to start one may hold the loop on a busy machine."""
     search = Search.of(pattern=inbox / "*")
-    threads = set()
+    threads = set()  # of their own kind: the system gives the number of one that has ended to the next
     async with open_outside(search) as outside:
         for _ in range(5):
-            threads.add(await outside.look([search], lambda _: threading.get_ident()))
+            threads.add(await outside.look([search], lambda _: threading.current_thread()))
             await asyncio.sleep(0.01)
     assert len(threads) == 1
 

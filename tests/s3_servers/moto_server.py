@@ -7,7 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _CODE = """
-import sys
+import functools, sys, threading
+from moto.s3.responses import S3Response
+
+lock = threading.Lock()
+
+
+def at_once(method):  # moto looks, then stores: of two conditional writes at once both may win
+    @functools.wraps(method)
+    def locked(*args, **kwargs):
+        with lock:
+            return method(*args, **kwargs)
+
+    return locked
+
+
+for name in ("put_object", "_key_response_post"):
+    setattr(S3Response, name, at_once(getattr(S3Response, name)))
+
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()

@@ -689,6 +689,26 @@ async def test_a_write_after_the_end_is_refused(local: LocalStorage) -> None:
     assert await local.read("d/x") == b"1"
 
 
+async def test_a_buffer_may_be_cleared_although_a_thread_still_has_it(local: LocalStorage) -> None:
+    """A thread of a pool forgets its work a moment after it has told the result."""
+    kept = []
+    async with local.create("d/x") as sink:
+        inner: Any = sink
+        write = inner._file.write
+
+        async def keep(view: memoryview) -> int:
+            kept.append(view)
+            return int(await write(view))
+
+        inner._file.write = keep
+        for _ in range(2):
+            buffer = bytearray(b"1" * (PIECE + 10))
+            await sink.write(buffer)
+            buffer.clear()
+    assert len(kept) == 2
+    assert (await local.stat("d/x")).size == 2 * (PIECE + 10)
+
+
 async def test_put_copies_what_can_change(local: LocalStorage) -> None:
     """And nothing else."""
     buffer = bytearray(b"1" * 100)

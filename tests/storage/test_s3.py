@@ -17,7 +17,6 @@ class TestS3Storage(StorageContract):
     """Below a prefix."""
 
     prefix = PREFIX
-    refuses_races = False  # S3 does; the test server looks and stores in two steps
 
     @pytest.fixture
     async def storage(
