@@ -80,6 +80,28 @@ class StorageUnavailableError(StorageError, ConnectionError):
     """The store does not answer, for now: retry."""
 
 
+class EndpointError(FileflowError):
+    """A server of others, or what it answered, is the reason."""
+
+
+class EndpointUnavailableError(EndpointError, ConnectionError):
+    """The endpoint does not answer, or not yet: retry.
+
+    Attributes:
+        retry_after: In how many seconds it wants to be asked again, where it says so.
+    """
+
+    retry_after: float | None = None
+
+
+class EndpointRefusedError(EndpointError, PermissionError):
+    """The endpoint refuses, or may not be asked: fix the request or the connection."""
+
+
+class EndpointAnswerError(EndpointError, ValueError):
+    """The answer cannot be used: inspect it."""
+
+
 def quoted(value: object) -> str:
     """Return the value's repr, cut to 120 characters, for use in a message."""
     text = repr(value)

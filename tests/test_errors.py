@@ -12,6 +12,10 @@ from fileflow_async.errors import FileflowError, StorageError, quoted
 KINDS: dict[str, type[Exception] | None] = {
     "ConfigError": ValueError,
     "DependencyError": KeyError,
+    "EndpointAnswerError": ValueError,
+    "EndpointError": None,
+    "EndpointRefusedError": PermissionError,
+    "EndpointUnavailableError": ConnectionError,
     "FormatError": ValueError,
     "GateError": None,
     "StorageError": None,
