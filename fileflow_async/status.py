@@ -69,6 +69,7 @@ class Status:
         committed: When the newest commit was made, by the store's clock.
         failed: When its producer failed for good, by the store's clock.
         root: The store's URI.
+        members: Where it is a set of targets that is committed, what was seen of each.
     """
 
     key: str
@@ -81,6 +82,7 @@ class Status:
     committed: float | None = None
     failed: float | None = None
     root: str | None = None
+    members: tuple["Status", ...] = ()
 
     @property
     def is_committed(self) -> bool:
@@ -102,6 +104,12 @@ class Status:
             root=self.root,
         )
 
+    @property
+    def references(self) -> Sequence[Reference]:
+        """The versions that were seen: of a target one, of a set one for each of its outputs."""
+        found = [each.reference for each in self.members or (self,)]
+        return [each for each in found if each is not None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
@@ -112,21 +120,21 @@ class Survey:
         data: The data, finished or not, by the attempt's name.
         failures: What failed attempts left, oldest first.
         begun: Every attempt that has data.
+        settled: The newest token of a commit, or of a failure, told in whole or in half; "" for none.
         now: The store's clock when it was listed.
-        highest: The newest token that any name has.
     """
 
     records: tuple[Entry, ...]
     data: Mapping[str, Entry]
     failures: tuple[Entry, ...]
     begun: tuple[Writing, ...]
+    settled: str
     now: float
-    highest: str = ""
 
     @classmethod
     def of(cls, listing: Listing) -> "Survey":
         """Sort what a complete shallow listing of a target's folder shows."""
-        records, failures, data, begun, tokens = [], [], {}, [], {""}
+        records, failures, data, begun, settled = [], [], {}, [], {""}
         for entry in listing.entries:
             name = entry.name
             if (attempt := Attempt.parse(name)) is not None:
@@ -134,22 +142,31 @@ class Survey:
                 begun.append(_writing(attempt, entry))
             elif entry.is_folder:
                 continue  # only data can be one
-            elif attempt := attempt_in(name, suffix=manifest.SUFFIX):
+            elif attempt_in(name, suffix=manifest.SUFFIX):
                 records.append(entry)
-            elif attempt := attempt_in(name, suffix=FAILED_SUFFIX):
+                settled.add(token_of(entry))
+            elif attempt_in(name, suffix=FAILED_SUFFIX):
                 failures.append(entry)
-            elif (attempt := unfinished_in(name)) and not name.endswith(_FAILED_PART):
-                begun.append(_writing(attempt, entry))  # but telling of a failure is no attempt at the value
-            if attempt is not None:
-                tokens.add(attempt.token)
+                settled.add(token_of(entry))
+            elif (attempt := unfinished_in(name)) and name.endswith(_FAILED_PART):
+                settled.add(attempt.token)  # to tell of a failure is no attempt at the value
+            elif attempt:
+                begun.append(_writing(attempt, entry))
         return cls(
             records=tuple(records),
             data=data,
             failures=tuple(failures),
             begun=tuple(begun),
+            settled=max(settled),
             now=listing.now,
-            highest=max(tokens),
         )
+
+    def highest(self, *, under_way_until: str | None) -> str:
+        """Return the newest token of what is settled, and of what is under way up to a token; "" for none."""
+        begun = (each.attempt.token for each in self.begun)
+        if under_way_until is not None:
+            begun = (token for token in begun if token <= under_way_until)
+        return max((self.settled, *begun))
 
     @property
     def record(self) -> Entry | None:
@@ -292,6 +309,11 @@ def wanted(survey: Survey) -> tuple[str, ...]:
     return () if newest is None or newest.size > manifest.LIMIT else (newest.key,)
 
 
+def absent(key: str) -> Status:
+    """Return the status of a target where nothing is."""
+    return Status(key=key, state=State.ABSENT, why="nothing is there")
+
+
 def unreadable(key: str, error: Exception) -> Status:
     """Return the status of a target that could not be looked at."""
     known = error if isinstance(error, FileflowError) else StorageError(f"{type(error).__name__}: {error}")
@@ -320,7 +342,7 @@ def _failed(key: str, failed: Entry, raw: Mapping[str, bytes | FileflowError]) -
 def _unfinished(key: str, survey: Survey, abandoned_after: float) -> Status:
     writing = survey.writing
     if writing is None:
-        return Status(key=key, state=State.ABSENT, why="nothing is there")
+        return absent(key)
     return _judge_writing(key, writing, survey.now, abandoned_after)
 
 

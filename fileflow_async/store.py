@@ -8,7 +8,7 @@ from typing import TypedDict, TypeVar, Unpack, cast
 from fileflow_async import codec, manifest
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.content import Content
-from fileflow_async.draft import Draft, FileDraft, FolderDraft
+from fileflow_async.draft import Draft, FileDraft, FolderDraft, bind
 from fileflow_async.errors import (
     FileflowError,
     TargetCorruptError,
@@ -20,6 +20,7 @@ from fileflow_async.errors import (
 from fileflow_async.feed import Feed
 from fileflow_async.manifest import Failure, Input, Manifest, Producer
 from fileflow_async.reading import Piece, Reading
+from fileflow_async.set_status import judge_set, members_of
 from fileflow_async.status import (
     FAILED_SUFFIX,
     Status,
@@ -42,9 +43,11 @@ from fileflow_async.target import (
     token_at,
     token_milliseconds,
 )
+from fileflow_async.target_set import SetKey, TargetSet, check_place, everything_beside
 
 ABANDONED_AFTER = 86_400.0  # a day: longer than a task that still lives is silent
 _JSON = "application/json"
+_SKEW = 60_000  # milliseconds by which the clocks of two schedulers may differ: ADR 0021
 
 AnyDraft = TypeVar("AnyDraft", bound=Draft)
 
@@ -164,19 +167,26 @@ class TargetStore:
     async def commit_all(self, drafts: Sequence[Draft]) -> Sequence[Reference]:
         """Commit several outputs of one task: all their data first, then all their records.
 
-        A crash between two records leaves some of them committed; their producer's `ti_id` tells which belong
-        together, and the next try commits a whole new set.
+        A crash between two records leaves some of them committed; the records tell which belong together, and
+        the next try commits a whole new set. A `TargetSet` is what waits for that.
 
         Raises:
             TargetSupersededError: A newer attempt at one of them is committed; none of them is.
         """
         for draft in drafts:
             await draft.finish()
+        bind(drafts)
         # Once sent, a record stays as it was: only then a second try after a lost reply is no other commit.
         records = [(draft, draft.sent or draft.record().to_bytes()) for draft in drafts]
         for draft in drafts:
             await self._fence(draft)
-        return [draft.reference or await self._publish(draft, record) for draft, record in records]
+        moments = {
+            draft.key: await self._publish(draft, record)
+            for draft, record in records
+            if draft.reference is None
+        }
+        await self._announce_sets(moments)
+        return [cast(Reference, draft.reference) for draft in drafts]
 
     async def fail(self, target: Target | str, *, error: str, producer: Producer) -> bool:
         """Tell those who wait that the producer has failed for good; return whether it was worth telling.
@@ -192,23 +202,43 @@ class TargetStore:
         entry = await self.storage.put(f"{key}/{attempt.stem}{FAILED_SUFFIX}", record, content_type=_JSON)
         if self.feed is not None:
             await self.feed.append(key, entry.modified)
+            await self._announce_sets({key: entry.modified})
         return True
 
-    async def state(self, target: Target | Reference | str) -> Status:
-        """Look at a target.
+    async def state(self, target: Target | TargetSet | Reference | str) -> Status:
+        """Look at a target, or at a set of them.
 
         Raises:
             StorageUnavailableError: It cannot be seen for now.
             TargetAccessError: It may not be seen.
         """
-        key = _key(target)
+        key = target.key if isinstance(target, TargetSet) else _place(target)
         status = (await self.states([key]))[key]
         if isinstance(status, FileflowError):
             raise status
         return status
 
     async def states(self, keys: Collection[str]) -> Mapping[str, Status | FileflowError]:
-        """Look at several targets in few requests; one that cannot be seen has its error in its place."""
+        """Look at several targets in few requests; one that cannot be seen has its error in its place.
+
+        A key may be that of a set, whose status is that of all its targets together.
+        """
+        sets = {key: asked for key in keys if (asked := SetKey.parse(key)) is not None}
+        if not sets:
+            return await self._states(keys)
+        members = await self._members(sets)
+        wanted = {each for found in members.values() if not isinstance(found, FileflowError) for each in found}
+        seen = await self._states(wanted.union(keys).difference(sets))
+        return {
+            key: seen[key]
+            if key not in sets
+            else found
+            if isinstance(found := members[key], FileflowError)
+            else judge_set(key, sets[key], {each: seen[each] for each in found})
+            for key in keys
+        }
+
+    async def _states(self, keys: Collection[str]) -> Mapping[str, Status | FileflowError]:
         listings = await self.storage.list_each([f"{key}/" for key in keys])
         seen: dict[str, Survey | FileflowError] = {
             key: listing if isinstance(listing := listings[f"{key}/"], FileflowError) else Survey.of(listing)
@@ -293,6 +323,28 @@ class TargetStore:
             raise TargetCorruptError(f"{record.name!r} is not the record that the reference names")
         return status
 
+    async def versions(self, place: Target | TargetSet) -> Sequence[Reference]:
+        """Return the newest commit of a target, or those of a set, when they come from one try.
+
+        Raises:
+            TargetNotFoundError: Nothing is committed, or of a set only a part.
+            TargetCorruptError: What is there contradicts its record.
+        """
+        if isinstance(place, Target):
+            return (await self.version(place)).references
+        asked, seen = cast(SetKey, SetKey.parse(place.key)), dict[str, Status | FileflowError]()
+        found = (await self._members({place.key: asked}))[place.key]
+        if isinstance(found, FileflowError):
+            raise found
+        for key in found:
+            with suppress(TargetNotFoundError):
+                seen[key] = await self.version(key)
+        status = judge_set(place.key, asked, seen)
+        if isinstance(status, Status) and status.is_committed:
+            return status.references
+        why = status.why if isinstance(status, Status) else status
+        raise TargetNotFoundError(f"{self.storage.uri(place.key)} has no committed version: {why}")
+
     async def delete(self, target: Target | str) -> None:
         """Remove a target with its history.
 
@@ -362,12 +414,16 @@ class TargetStore:
             log.warning("%s: closed without commit(); nothing was published", draft.uri)
 
     async def _attempt(self, key: str, producer: Producer, extension: str | None) -> Attempt:
-        """Take the token: this try's age, raised above all that was seen there, whatever the clocks say."""
+        """Take the token: this try's age, raised above all that was seen there, whatever the clocks say.
+
+        But for an attempt under way that is much newer than this try: it is that one's successor.
+        """  # ADR 0021
         survey = await self._survey(key)
-        moment = self._moment_of(producer)
-        if survey.highest and (highest := token_milliseconds(survey.highest)) >= moment:
+        moment, made = self._moment_of(producer), milliseconds_of(producer.ti_id)
+        highest = survey.highest(under_way_until=None if made is None else token_at(made + _SKEW))
+        if highest and (seen := token_milliseconds(highest)) >= moment:
             await self._refuse_if_older(key, survey, producer)
-            moment = highest + 1
+            moment = seen + 1
         return Attempt.begin(moment, try_number=producer.try_number, extension=extension)
 
     async def _refuse_if_older(self, key: str, survey: Survey, producer: Producer) -> None:
@@ -403,7 +459,19 @@ class TargetStore:
             # Raised, maybe above a newer try that was under way and has committed since.
             await self._refuse_if_older(draft.key, survey, draft.producer)
 
-    async def _publish(self, draft: Draft, record: bytes) -> Reference:
+    async def _members(
+        self, sets: Mapping[str, SetKey]
+    ) -> Mapping[str, Sequence[str] | FileflowError]:
+        """Return the keys of the targets of each set: of all outputs of a task those that it has a folder of."""
+        folders = {key: f"{asked.folder}/" for key, asked in sets.items() if not asked.names}
+        listings = await self.storage.list_each(list(dict.fromkeys(folders.values())))
+        return {
+            key: members_of(listings[folders[key]]) if key in folders else asked.keys()
+            for key, asked in sets.items()
+        }
+
+    async def _publish(self, draft: Draft, record: bytes) -> float:
+        """Store the record of a draft, and return when that was, by the store's clock."""
         draft.sent = record
         entry = await self.storage.put(draft.data_key + manifest.SUFFIX, record, content_type=_JSON)
         committed = manifest.parse(record, entry.name)
@@ -418,7 +486,14 @@ class TargetStore:
         )
         if self.feed is not None:
             await self.feed.append(draft.key, entry.modified)
-        return draft.reference
+        return entry.modified
+
+    async def _announce_sets(self, moments: Mapping[str, float]) -> None:
+        """Announce that there is news of several outputs, once their last one was: who wants all waits for it."""
+        beside = {everything_beside(key): moment for key, moment in moments.items()}
+        for key, moment in beside.items():
+            if key is not None and self.feed is not None:
+                await self.feed.append(key, moment)
 
     async def _survey(self, key: str) -> Survey:
         return Survey.of(await self.storage.list(f"{key}/", shallow=True))
@@ -449,6 +524,10 @@ class _NotCommittedError(Exception):
 def _check_whole(draft: Draft) -> None:
     if not draft.is_whole:
         raise _NotCommittedError
+
+
+def _place(what: Target | Reference | str) -> str:
+    return check_place(what) if isinstance(what, str) else _key(what)
 
 
 def _key(what: Target | Reference | str) -> str:

@@ -234,6 +234,23 @@ class TestEveryInterleaving:
         assert sum(outcomes.values()) == 924
         assert min(outcomes.values()) > 50
 
+    async def test_of_two_tries_the_older_of_which_never_wins(self, target: MakeTarget) -> None:
+        """Not even when it begins while the newer one is writing, and has no record yet."""
+        place, outcomes = target(), Counter[tuple[bool, ...]]()
+
+        async def older(store: TargetStore) -> None:
+            await put(store, place, b"older", producer=made(T0))
+
+        async def newer(store: TargetStore) -> None:
+            await put(store, place, b"newer", producer=made(T0 + 300_000))
+
+        for schedule in interleavings(6, 6):
+            store, results = await play(schedule, [older, newer], nothing)
+            assert results[1] is None
+            assert await store.read(place) == b"newer"
+            outcomes[results[0] is None, results[1] is None] += 1
+        assert set(outcomes) == {(True, True), (False, True)}
+
     async def test_of_a_writer_and_a_try_that_was_overtaken_long_ago(self, target: MakeTarget) -> None:
         """The zombie began before the newer try, or begins after its commit: it never is the value."""
         place = target()
