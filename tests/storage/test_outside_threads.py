@@ -4,11 +4,11 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
 
-from fileflow_async.storage import outside_threads
 from fileflow_async.storage.outside_threads import SpareThreads, spare_threads
 
 
@@ -88,10 +88,8 @@ def test_each_loop_has_its_own() -> None:
         assert spare_threads() is spare_threads()
         return spare_threads()
 
-    gc.collect()
-    before = len(outside_threads._spare)
     first, second = asyncio.run(mine()), asyncio.run(mine())
     assert first is not second
+    kept = [weakref.ref(first), weakref.ref(second)]
     del first, second
-    gc.collect()
-    assert len(outside_threads._spare) <= before
+    assert eventually(lambda: gc.collect() >= 0 and [each() for each in kept] == [None, None])
