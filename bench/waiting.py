@@ -274,6 +274,7 @@ async def measure(case: Case) -> dict[str, Any]:
             task.cancel()
             await asyncio.sleep(0)  # as the triggerer does
         await asyncio.wait(waiting)
+        await asyncio.sleep(0.1)  # until the probe has run once more
         figures["end lag"] = lag.taken()
         probing.cancel()
     return figures
