@@ -61,11 +61,14 @@ class LocalTail:
 def recent_folders(root: Root, parts: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return the path of the folder and those of the folders in it that changed last.
 
-    Raises:
-        FileNotFoundError: It is not there.
+    While it is not there that is the root, in which it will appear.
     """
-    with opened(root.enter(parts, listing=True)) as folder:
-        times = _times(folder)
+    try:
+        with opened(root.enter(parts, listing=True)) as folder:
+            times = _times(folder)
+    except FileNotFoundError:
+        root.check()
+        return root.real_path("").rstrip("/"), []
     path = root.real_path("/".join(parts))
     return path, [f"{path}/{name}" for name in _latest(times)]
 

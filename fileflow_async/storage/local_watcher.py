@@ -65,8 +65,6 @@ class Watcher:
             return
         try:
             self._watch(RustNotify)
-        except FileNotFoundError:
-            self._say("the folder is not there yet")
         except (OSError, WatchfilesRustInternalError, FileflowError) as error:
             self._say(str(error))
 
@@ -81,6 +79,8 @@ class Watcher:
                 watches.close()  # the one before, now that its successor is at work
                 watches.callback(watch.close)
                 self._tell()
+                if self._find()[0] != folder:  # it came before we watched the folder around it
+                    continue
                 if not self._follow(watch, folder):
                     return
 

@@ -246,21 +246,43 @@ async def test_what_is_not_whole_wakes_nobody(local: LocalStorage, feed: Path, t
     await nothing_comes(tail)
 
 
-async def test_a_feed_that_comes_later_is_watched_then(
-    local: LocalStorage, tail: Tail, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_feed_that_comes_later_wakes_whoever_waits_already(
+    local: LocalStorage, tail: Tail, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until then the looks at intervals find it; the log says so once."""
-    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    """Until then the root is watched, so that the first commit of a store is found as fast as the second."""
     with caplog.at_level(logging.INFO, "fileflow_async"):
-        for _ in range(3):
-            await nothing_comes(tail)
-    assert said(caplog) == ["the folder is not there yet"]
-    await put(local, "a")
-    await asyncio.wait_for(follow(tail, "a"), 10)
-    await asyncio.wait_for(tail.changed(), 10)  # the watch has begun
-    await nothing_comes(tail)
-    await put(local, "b")
-    await asyncio.wait_for(follow(tail, "b"), 10)
+        await asyncio.wait_for(tail.changed(), 10)  # the watch has begun
+        await nothing_comes(tail)
+        for name in "ab":
+            waiting = asyncio.create_task(tail.changed())
+            await settle(tail)
+            await put(local, name)
+            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(follow(tail, name), 10)
+    assert said(caplog) == []
+
+
+async def test_a_feed_that_comes_before_the_root_is_watched_is_not_missed(
+    local: LocalStorage, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed is looked for once more when the watch on the root stands."""
+    inner: Any = tail
+    find = inner._watcher._find
+    found: list[tuple[str, Sequence[str]]] = []
+
+    def find_late() -> tuple[str, Sequence[str]]:
+        found.append(find())
+        if len(found) == 1:
+            asyncio.run_coroutine_threadsafe(put(local, "a"), loop).result(10)
+        return found[-1]
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(inner._watcher, "_find", find_late)
+    await asyncio.wait_for(tail.changed(), 10)
+    async with asyncio.timeout(10):
+        while not found[-1][0].endswith(".feed"):
+            await asyncio.sleep(0.005)
+    assert not found[0][0].endswith(".feed")
 
 
 async def test_a_feed_that_is_removed_and_made_again_is_watched_again(
