@@ -1,7 +1,7 @@
 """Clean up: what no reader can want any more, and what no writer will finish."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -12,13 +12,13 @@ from fileflow_async import manifest
 from fileflow_async.config import Settings
 from fileflow_async.errors import ConfigError
 from fileflow_async.feed import PREFIX as FEED
+from fileflow_async.inventory import folders
 from fileflow_async.status import FAILED_SUFFIX, attempt_in, unfinished_in
 from fileflow_async.storage.protocol import Entry, Listing
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Attempt
 
 DAY = 86_400.0
-_PAGE = 1000  # keys a request: what S3 gives at most
 
 
 class Reason(StrEnum):
@@ -114,7 +114,7 @@ async def gc(
     doomed: list[Doomed] = []
     looked, seen = set[str](), 0
     rules = rules or await sync_to_async(Rules.configured, thread_sensitive=False)()
-    async for folder, page in _folders(store, prefix):
+    async for folder, page in folders(store, prefix):
         seen += len(page.entries)
         if folder in looked or not any(_doomed(folder, page, rules)):
             continue
@@ -133,39 +133,6 @@ async def gc(
     uploads = await store.storage.abandon(before=now - rules.orphans_for, dry_run=dry_run)
     doomed += [Doomed(key, 0, Reason.OLD_UPLOAD) for key in uploads if key.startswith(prefix)]
     return Report(doomed, kept, dry_run)
-
-
-async def _folders(store: TargetStore, prefix: str) -> AsyncIterator[tuple[str, Listing]]:
-    """Yield all the keys, those of one target together."""
-    folder, entries, now = "", list[Entry](), 0.0
-    async for entry, now in _entries(store, prefix):
-        if (its := _folder_of(entry.key)) != folder:
-            if entries:
-                yield folder, Listing(entries, now)
-            folder, entries = its, []
-        entries.append(entry)
-    if entries:
-        yield folder, Listing(entries, now)
-
-
-async def _entries(store: TargetStore, prefix: str) -> AsyncIterator[tuple[Entry, float]]:
-    last = ""
-    while True:
-        page = await store.storage.list(prefix, start_after=last, limit=_PAGE)
-        for entry in page.entries:
-            yield entry, page.now
-            last = entry.key
-        if page.complete:
-            return
-
-
-def _folder_of(key: str) -> str:
-    """Return the folder of the target, or of the feed's minute, that a key belongs to."""
-    parts = key.split("/")
-    for index, part in enumerate(parts[:-1]):
-        if Attempt.parse(part) is not None:  # a folder of files
-            return "".join(f"{each}/" for each in parts[:index])
-    return "".join(f"{each}/" for each in parts[:-1])
 
 
 def _doomed(folder: str, listing: Listing, rules: Rules) -> Iterator[Doomed]:
