@@ -4,8 +4,8 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -447,47 +447,68 @@ async def test_waits_are_counted(place: Place, monkeypatch: pytest.MonkeyPatch) 
 # On a real disk, by a clock that stands still while a thread looks.
 
 
-class Observed:
-    """An open place whose looks can be waited for."""
+Busy = Callable[[], AbstractContextManager[None]]
 
-    def __init__(self, inner: Outside, looking: set[int]) -> None:
+
+class Observed:
+    """An open place: what is asked of it ends at the moment of the clock at which it began."""
+
+    def __init__(self, inner: Outside, busy: Busy) -> None:
         self._inner = inner
-        self._looking = looking
+        self._busy = busy
 
     async def look(self, searches: Collection[Search], then: Callable[[Mapping[Search, Answer]], T]) -> T:
-        self._looking.add(id(self))
-        try:
+        with self._busy():
             return await self._inner.look(searches, then)
-        finally:
-            self._looking.discard(id(self))
 
 
-Pass = Callable[[float], Any]
+Pass = Callable[[float], Awaitable[None]]
+
+# Seconds until a file has arrived that stays as it is: 60 between two looks, each of which comes up to an
+# interval and its jitter late.
+SETTLED = 60 + 2 * 5.5 + 1
 
 
 @pytest.fixture
 async def passing(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Pass:
-    """Let seconds pass one by one, each look coming to its end before the next."""
-    looking: set[int] = set()
+    """Let seconds pass; while a place is opened, looked at or closed, the clock stands still.
+
+    A look in a thread takes real time. Were the clock to move on meanwhile, a slow machine would make the
+    looks of a test come late, and others than those it counts on.
+    """
+    under_way = 0
+
+    @contextmanager
+    def busy() -> Iterator[None]:
+        nonlocal under_way
+        under_way += 1
+        try:
+            yield
+        finally:
+            under_way -= 1
 
     @asynccontextmanager
     async def observed(search: Search, conn_id: str | None) -> AsyncIterator[Outside]:
-        async with hooks_outside.open_outside(search, conn_id) as inner:
-            yield Observed(inner, looking)
+        opening = hooks_outside.open_outside(search, conn_id)
+        with busy():
+            inner = await opening.__aenter__()
+        try:
+            yield Observed(inner, busy)
+        finally:
+            with busy():
+                await opening.__aexit__(None, None, None)
 
-    async def idle() -> None:
-        await clock.settle()
-        while looking:
+    settle = clock.settle
+
+    async def settled() -> None:
+        await settle()
+        while under_way:
             await asyncio.sleep(0.001)
-            await clock.settle()
+            await settle()
 
-    async def advance(seconds: float) -> None:
-        for _ in range(round(seconds)):
-            await clock.advance(1.0)
-            await idle()
-
+    monkeypatch.setattr(clock, "settle", settled)
     monkeypatch.setattr(arrival, "open_outside", observed)
-    return advance
+    return clock.advance
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> None:
@@ -511,7 +532,7 @@ async def test_a_growing_file_never_arrives_half(tmp_path: Path, clock: FakeCloc
         await in_thread(old, tmp_path / "a.csv", b"x" * size)
         await passing(20)
     assert not task.done()
-    await passing(70)
+    await passing(SETTLED)
     assert task.result().ready[0].size == 11
 
 
@@ -527,7 +548,7 @@ async def test_a_file_that_is_cut_and_written_anew_starts_again(
     await in_thread(old, tmp_path / "a.csv", b"other")
     await passing(50)
     assert not task.done()
-    await passing(20)
+    await passing(SETTLED - 50)
     assert task.result().outcome is Outcome.READY
 
 
@@ -545,7 +566,7 @@ async def test_a_file_renamed_into_place_starts_again(
     await in_thread(os.rename, tmp_path / "b.part", tmp_path / "a.csv")
     await passing(50)
     assert not task.done()
-    await passing(20)
+    await passing(SETTLED - 50)
     assert task.result().ready_count == 1
 
 
@@ -671,7 +692,7 @@ async def test_a_set_of_objects_arrives_when_it_stays_the_same(
         await lake.put(f"in/{name}.csv", b"abc")
         await passing(40)
     assert not task.done()
-    await passing(30)
+    await passing(SETTLED - 40)
     assert [found.uri[-5:] for found in task.result().ready] == ["a.csv", "b.csv", "c.csv"]
 
 
