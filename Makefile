@@ -8,8 +8,8 @@ every_branch = $(package)/codec.py,$(package)/manifest.py,$(package)/store.py,$(
 help:  ## these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/stamp  ## commit a target, wait for it from another process, read it back
-	@$(in)python demo/handover.py $(ARGS)
+demo: .venv/stamp  ## the example DAGs in a real Airflow, to look at until Ctrl-C; ARGS=--once ends by itself
+	@$(in)python -m demo $(ARGS)
 
 test: .venv/stamp  ## all tests, in random order, with their coverage
 	$(in)pytest -n 2 --cov --cov-report=term $(ARGS)

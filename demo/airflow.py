@@ -32,7 +32,7 @@ from types import TracebackType
 from typing import Self
 
 from demo.airflow_api import AirflowApi
-from demo.processes import Processes
+from demo.processes import PATIENCE, Processes
 
 # Logs are on this disk, and servers for them would listen on all interfaces.
 EMBEDDED: Mapping[str, Sequence[str]] = {
@@ -58,6 +58,7 @@ class Airflow:
         environment: Further variables, which go before those that are made up here.
         executable: The `airflow` to run; that of this environment if left out.
         port: Where the API server listens on the loopback; a free port if left out.
+        patience: How many seconds the processes have for an orderly end.
         tell: Called with what has just been achieved, for those who wait for the start.
 
     Raises:
@@ -74,6 +75,7 @@ class Airflow:
         environment: Mapping[str, str] | None = None,
         executable: Path | None = None,
         port: int | None = None,
+        patience: float = PATIENCE,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = home.absolute()
@@ -88,7 +90,10 @@ class Airflow:
         # A task may call other programs of its environment.
         path = f"{self._executable.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._processes = Processes(
-            self.home / "processes", environment={**self.environment, "PATH": path}, cwd=self.home
+            self.home / "processes",
+            environment={**self.environment, "PATH": path},
+            cwd=self.home,
+            patience=patience,
         )
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Self
 
 from demo import sessions
 
-PATIENCE = 15.0  # seconds: a scheduler lets go of its tasks in five
+PATIENCE = 20.0  # seconds: an idle scheduler has been seen to take 13
 TAIL = 30  # lines of a log, enough for a traceback of Airflow
 
 

@@ -21,7 +21,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 bag = DagBag(sys.argv[1])
 assert not bag.import_errors, bag.import_errors
-for name in ("shop", "shop_report"):
+for name in ("shop", "shop_report", "rates", "shop_abroad"):
     run = bag.dags[name].test(logical_date=datetime(2026, 11, 20, tzinfo=UTC))
     print(name, run.state)
     assert run.state == "success", name
@@ -30,23 +30,26 @@ for name in ("shop", "shop_report"):
 
 @pytest.mark.timeout(240)
 def test_the_examples_run_by_dag_test(tmp_path: Path) -> None:
-    """A mapped extract, a merge, and in another DAG a report that waits for it."""
+    """A mapped extract, a merge, a report that waits for it, a bank's file, and what needs both."""
     (root := tmp_path / "store").mkdir()
+    (tmp_path / "rates-2026-11-20.csv").write_text("currency,rate\nUSD,1.25\n")
+    (tmp_path / "rates-2026-11-20.csv.done").touch()
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path / "home"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__FILEFLOW__ROOT": root.as_uri(),
+        "AIRFLOW_VAR_INBOX": str(tmp_path),
     }
     commands = ([sys.executable, "-m", "airflow", "db", "migrate"], [sys.executable, "-c", RUN, str(DAGS)])
     for command in commands:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
-    async def read() -> bytes:
+    async def read(dag_id: str, task_id: str) -> bytes:
         async with open_store(root.as_uri()) as store:
-            report = Target(dag_id="shop_report", task_id="report", slot=Slot(logical_date=DAY))
-            return await store.read(report)
+            return await store.read(Target(dag_id=dag_id, task_id=task_id, slot=Slot(logical_date=DAY)))
 
-    assert json.loads(asyncio.run(read())) == {"orders": 15, "sum": 450}
+    assert json.loads(asyncio.run(read("shop_report", "report"))) == {"orders": 15, "sum": 450}
+    assert json.loads(asyncio.run(read("shop_abroad", "convert"))) == {"USD": 562.5}
