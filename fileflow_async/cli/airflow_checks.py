@@ -1,12 +1,11 @@
 """What of Airflow's installation and configuration matters to us."""
 
-import asyncio
 import os
 import re
+import subprocess
 import sys
-from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import Sequence
+from subprocess import PIPE, STDOUT
 
 from fileflow_async.cli.findings import Finding, Verdict
 from fileflow_async.config import Settings, configured, variable
@@ -17,16 +16,9 @@ _HEARTBEAT = 5.0  # seconds: Airflow's default
 _HEARTBEATS_BEFORE_RESUMING = 1.2  # below that, tasks fail that are resumed while their worker still exits
 
 
-def settings_findings(settings: Settings) -> Iterator[Finding]:
+def settings_findings(settings: Settings) -> Sequence[Finding]:
     """Look at Airflow's settings, without loading it."""
-    yield _heartbeat(settings)
-    yield _fernet_key()
-
-
-async def findings() -> AsyncIterator[Finding]:
-    """Ask Airflow itself, in processes of its own: it may be broken, or take long."""
-    yield await _import()
-    yield await _triggerer()
+    return _heartbeat(settings), _fernet_key()
 
 
 def _heartbeat(settings: Settings) -> Finding:
@@ -64,9 +56,9 @@ def _fernet_key() -> Finding:
     )
 
 
-async def _import() -> Finding:
-    """Import a trigger as a triggerer does: it finds what is installed, and no DAG folder."""
-    code, output = await _ran("-I", "-c", f"import {_TRIGGERS}")
+def importable() -> Finding:
+    """Import a trigger as a triggerer does, which finds what is installed, but no DAG folder."""
+    code, output = _ran("-I", "-c", f"import {_TRIGGERS}")
     if code is None:
         return Finding("import", Verdict.UNKNOWN, output)
     if code != 0:
@@ -79,8 +71,9 @@ async def _import() -> Finding:
     return Finding("import", Verdict.OK, "the triggers can be imported where this Python runs")
 
 
-async def _triggerer() -> Finding:
-    code, output = await _ran(
+def triggerer() -> Finding:
+    """Ask Airflow's command, in a process of its own: it may be broken, or take long."""
+    code, output = _ran(
         "-m", "airflow", "jobs", "check", "--job-type", "TriggererJob", "--allow-multiple", "--limit", "100"
     )
     if code == 0:
@@ -97,19 +90,14 @@ async def _triggerer() -> Finding:
     return Finding("triggerer", Verdict.UNKNOWN, f"Airflow's database cannot be asked: {output}")
 
 
-async def _ran(*arguments: str) -> tuple[int | None, str]:
+def _ran(*arguments: str) -> tuple[int | None, str]:
     """Return the exit code of a Python of ours and what it said last; None for the code when it hangs."""
-    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=PIPE, stderr=STDOUT)
+    command = (sys.executable, *arguments)
     try:
-        async with asyncio.timeout(_PATIENCE):
-            printed, _ = await process.communicate()
-    except TimeoutError:
+        ended = subprocess.run(command, stdout=PIPE, stderr=STDOUT, timeout=_PATIENCE, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
         return None, f"no answer within {_PATIENCE:g} s"
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-    return process.returncode, _telling(printed.decode(errors="replace"))
+    return ended.returncode, _telling(ended.stdout.decode(errors="replace"))
 
 
 def _telling(printed: str) -> str:

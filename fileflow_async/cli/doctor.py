@@ -52,5 +52,5 @@ async def _findings(options: argparse.Namespace) -> AsyncIterator[Finding]:
     for finding in await asyncio.to_thread(airflow_checks.settings_findings, settings):
         yield finding
     if not options.no_airflow:
-        async for finding in airflow_checks.findings():
-            yield finding
+        for check in (airflow_checks.importable, airflow_checks.triggerer):
+            yield await asyncio.to_thread(check)

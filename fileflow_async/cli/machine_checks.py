@@ -1,7 +1,7 @@
 """What this machine means for a root on its disks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,13 +16,12 @@ _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "lustre", "beegfs",
 _LITTLE = 0.05  # of the disk
 
 
-def findings(root: str) -> Iterator[Finding]:
+def findings(root: str) -> Sequence[Finding]:
     """Look at the disk on which a root lies; nothing for one in S3."""
     where = parse_root(root)
-    if isinstance(where, LocalRoot):
-        yield _disk(where.directory)
-        yield _space(where.directory)
-        yield _inotify()
+    if not isinstance(where, LocalRoot):
+        return ()
+    return _disk(where.directory), _space(where.directory), _inotify()
 
 
 def _disk(directory: str) -> Finding:

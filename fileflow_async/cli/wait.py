@@ -38,9 +38,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
 async def run(options: argparse.Namespace, output: Output) -> int:
     """Tell what is missing whenever that changes, and print how the wait has ended."""
     settings = await asyncio.to_thread(Settings.load, poke_interval=options.poke_interval)
-    places = {name: await place_of(options, name) for name in dict.fromkeys(options.keys)}
+    names: dict[str | None, dict[str, str]] = {}
+    for name in options.keys:
+        root, key = await place_of(options, name)
+        names.setdefault(root, {}).setdefault(key, name)  # named twice, it is one target
     wait = Wait(
-        targets=tuple(places),
+        targets=tuple(name for each in names.values() for name in each.values()),
         criteria=Criteria(
             when="any" if options.any else "all", newer_than=options.newer_than, on_empty=options.on_empty
         ),
@@ -48,25 +51,18 @@ async def run(options: argparse.Namespace, output: Output) -> int:
     wait.check()
     inbox = Inbox()
     async with AsyncExitStack() as stack:
-        for root, names in _by_root(places).items():
+        for root, its in names.items():
             async with opened(options, root):
                 pass  # what is wrong with the store is an error now; later it is something to wait for
             opening = partial(_source, options, root)
             watch = Watch.join(root, opening, interval=settings.poke_interval, clock=_CLOCK)
-            (await stack.enter_async_context(watch)).subscribe(names, inbox)
+            (await stack.enter_async_context(watch)).subscribe(its, inbox)
         event = await _ended(wait, inbox, options.timeout, output)
     if output.as_json:
         output.document(event.to_payload())
     else:
         output.line(f"{event.outcome}: {event.describe()}")
     return _EXITS.get(event.outcome, Exit.NO)
-
-
-def _by_root(places: Mapping[str, tuple[str | None, str]]) -> Mapping[str | None, Mapping[str, str]]:
-    names: dict[str | None, dict[str, str]] = {}
-    for name, (root, key) in places.items():
-        names.setdefault(root, {})[key] = name
-    return names
 
 
 @asynccontextmanager

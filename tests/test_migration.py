@@ -1,0 +1,104 @@
+"""What the copying of old files does when something goes wrong meanwhile; see also tests/cli/test_migrate."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fileflow_async.errors import StorageUnavailableError, TargetCorruptError
+from fileflow_async.migration import Fate, Migrated, migrate
+from fileflow_async.store import TargetStore
+from fileflow_async.testing.clock import FakeClock
+from fileflow_async.testing.memory import MemoryStorage
+from tests.planting import kept, plant
+
+OLD = "shop/orders/2016-01-01"
+TARGET = "shop/20160101T000000Z/orders/output"
+
+
+class Source(MemoryStorage):
+    """Old files, of which one changes, or is damaged, between two reads."""
+
+    def __init__(self, *reads: bytes, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.reads = list(reads)
+        plant(self, OLD, reads[0])
+
+    @asynccontextmanager
+    async def stream(self, key: str, *, etag: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        data = self.reads.pop(0)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield data
+
+        yield pieces()
+
+
+async def migrated(source: MemoryStorage, store: TargetStore, *, dry_run: bool = False) -> list[Migrated]:
+    return [each async for each in migrate(source, store, dry_run=dry_run)]
+
+
+@pytest.mark.parametrize("second", [b"other", b"longer than before"])
+async def test_a_file_that_changes_meanwhile_is_not_committed(
+    second: bytes, clock: FakeClock, storage: MemoryStorage, store: TargetStore
+) -> None:
+    """It is read twice, and has to be the same."""
+    (file,) = await migrated(Source(b"value", second, clock=clock), store)
+    assert file.fate is Fate.FAILED
+    assert OLD in file.why
+    assert [key for key in kept(storage) if key.endswith(".ok")] == []
+
+
+async def test_one_that_fails_does_not_keep_the_others(
+    clock: FakeClock, storage: MemoryStorage, store: TargetStore
+) -> None:
+    source = Source(b"value", b"other", b"2", b"2", clock=clock)
+    plant(source, "shop/orders/2016-01-02", b"2")
+    assert [file.fate for file in await migrated(source, store)] == [Fate.FAILED, Fate.COPIED]
+
+
+async def test_a_damaged_target_is_left_for_people(
+    storage: MemoryStorage, store: TargetStore, clock: FakeClock
+) -> None:
+    """It is neither the same data nor nothing."""
+    plant(storage, f"{TARGET}/20260921T141319000Z-t01-aaaaaaaaaaaa.ok", b"{")
+    (file,) = await migrated(Source(b"value", clock=clock), store)
+    assert file.fate is Fate.DIFFERENT
+    assert "not valid JSON" in file.why
+
+
+async def test_what_was_stored_is_read_back(
+    clock: FakeClock, store: TargetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that loses what it took is found now, not by a reader in a year."""
+
+    @asynccontextmanager
+    async def lost(*_: object, **__: object) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b""
+            raise TargetCorruptError("it does not match its sha256")
+
+        yield pieces()
+
+    monkeypatch.setattr(store, "open", lost)
+    (file,) = await migrated(Source(b"value", b"value", clock=clock), store)
+    assert (file.fate, file.why) == (Fate.FAILED, "it does not match its sha256")
+
+
+async def test_a_store_that_does_not_answer_ends_it(
+    clock: FakeClock, store: TargetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than list ten thousand failures."""
+
+    async def gone(*_: object) -> None:
+        raise StorageUnavailableError("no answer")
+
+    monkeypatch.setattr(store, "version", gone)
+    with pytest.raises(StorageUnavailableError):
+        await migrated(Source(b"value", clock=clock), store)
+
+
+async def test_the_slot_has_the_time_of_a_run(clock: FakeClock, store: TargetStore) -> None:
+    """Midnight in UTC, unless it is said otherwise."""
+    (file,) = await migrated(Source(b"value", clock=clock), store, dry_run=True)
+    assert (file.fate, file.target, file.sha256) == (Fate.NEW, TARGET, None)
