@@ -16,6 +16,7 @@ from airflow.sdk.bases.decorator import (
 from fileflow_async.errors import FormatError
 from fileflow_async.operators.dive import DiveOperator, result_of
 from fileflow_async.target import Reference
+from fileflow_async.target_set import outputs_in
 from fileflow_async.task_runner import TaskRunner
 
 
@@ -80,9 +81,18 @@ class DiveDecoratedOperator(DecoratedOperator, DiveOperator):
         wanted = determine_kwargs(self.python_callable, (), {**context, **named, **dict.fromkeys(inputs)})
         annotations = typing.get_type_hints(self.python_callable)
         return {
-            name: self._load(runner, inputs[name], annotations.get(name)) if name in inputs else value
+            name: self._input(runner, name, annotations.get(name)) if name in inputs else value
             for name, value in wanted.items()
         }
+
+    def _input(self, runner: TaskRunner, name: str, annotation: Any) -> Any:
+        """Return the data of a parameter; of a dependency on a set a dict of it, by the outputs' names."""
+        references = runner.work.references(name)
+        if name not in self.data_dependencies or not self.data_dependencies[name].is_set:
+            return self._load(runner, references, annotation)
+        _, of_each = typing.get_args(annotation) or (str, None)
+        outputs = outputs_in(references)
+        return {output: self._load(runner, several, of_each) for output, several in outputs.items()}
 
     def _load(self, runner: TaskRunner, references: Sequence[Reference], annotation: Any) -> Any:
         """Return the data of a parameter; of a dependency on several targets a list of it."""

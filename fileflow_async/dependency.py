@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from fileflow_async.errors import ConfigError, DependencyError, quoted
 from fileflow_async.target import Slot, Target, check_name
+from fileflow_async.target_set import ANY, TargetSet, check_names, named
 
 ALL = "all"
 MapIndex = int | Sequence[int] | Literal["all"] | None
@@ -21,7 +22,8 @@ class Dependency:
     Args:
         task_id: The task that produces it.
         dag_id: Its DAG; by default the one that depends on it.
-        name: Which of its outputs.
+        name: Which of its outputs. Several names, or `"*"` for all of them, stand for a set that comes from
+            one and the same try.
         slot: Which slot, or which slots; by default the one of the run that depends on it.
         map_index: Which mapped instance, which ones, or `"all"` of them; None where the task is not mapped.
         offset: How far the slot lies from this run's logical date, such as `timedelta(days=-1)`; several give
@@ -31,14 +33,17 @@ class Dependency:
 
     task_id: str
     dag_id: str | None = None
-    name: str = "output"
+    name: str | Sequence[str] = "output"
     slot: AnySlot = None
     map_index: MapIndex = None
     offset: timedelta | Sequence[timedelta] | None = None
     newer_than: datetime | Literal["run"] | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.name)
+        if isinstance(self.name, list | tuple):
+            object.__setattr__(self, "name", check_names(self.name))
+        elif self.name != ANY:
+            check_name(self.name)  # type: ignore[arg-type]  # which refuses what is no string
         if not self.task_id or not isinstance(self.task_id, str):
             raise ConfigError(f"a dependency needs the id of a task, got {quoted(self.task_id)}")
         if self.slot is not None and self.offset is not None:
@@ -72,13 +77,18 @@ class Dependency:
         return self.map_index == ALL
 
     @property
+    def is_set(self) -> bool:
+        """Whether it stands for several outputs of one try."""
+        return self.name == ANY or not isinstance(self.name, str)
+
+    @property
     def count(self) -> int | None:
         """How many targets it stands for; None where only the run tells."""
         slots = len(_several(self.slot if self.offset is None else self.offset))
         return None if self.wants_all else slots * len(self._indexes())
 
-    def targets(self, *, dag_id: str, slot: Slot, mapped: int | None = None) -> Sequence[Target]:
-        """Return the targets that it stands for in a run.
+    def targets(self, *, dag_id: str, slot: Slot, mapped: int | None = None) -> Sequence[Target | TargetSet]:
+        """Return the targets, or the sets of them, that it stands for in a run.
 
         Args:
             dag_id: The DAG that depends on it.
@@ -87,12 +97,9 @@ class Dependency:
         """
         indexes = range(mapped or 0) if self.wants_all else self._indexes()
         return [
-            Target(
-                dag_id=self.dag_id or dag_id,
-                task_id=self.task_id,
-                slot=its,
-                map_index=index,
-                name=self.name,
+            named(
+                Target(dag_id=self.dag_id or dag_id, task_id=self.task_id, slot=its, map_index=index),
+                self.name,
             )
             for its in self._slots(slot)
             for index in indexes

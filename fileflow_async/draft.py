@@ -2,6 +2,7 @@
 
 import codecs
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from fileflow_async.clock import Clock
 from fileflow_async.content import Content
 from fileflow_async.digest import Digest
 from fileflow_async.errors import TargetNameError, TargetWriteError, quoted
-from fileflow_async.manifest import Input, Manifest, Part, Producer, combined_sha256, timestamp
+from fileflow_async.manifest import Input, Manifest, OutputSet, Part, Producer, combined_sha256, timestamp
 from fileflow_async.storage.protocol import Sink, Storage
 from fileflow_async.target import Attempt, Reference
+from fileflow_async.target_set import folder_of, name_of
 
 
 @dataclass(kw_only=True)
@@ -28,6 +30,7 @@ class Draft(ABC):
         is_whole: Whether all the data is stored, so that only the commit record is missing.
         is_closed: Whether the block that began it has ended.
         sent: The commit record, once it may be stored.
+        output_set: The outputs that are committed together with it, where these are all of its task's.
     """
 
     key: str
@@ -47,6 +50,7 @@ class Draft(ABC):
     is_whole: bool = False
     is_closed: bool = False
     sent: bytes | None = None
+    output_set: OutputSet | None = None
     _is_spoilt: bool = field(default=False, init=False, repr=False)
     _open: AsyncExitStack = field(repr=False)
     _started: float = field(init=False, repr=False)
@@ -93,6 +97,7 @@ class Draft(ABC):
             interval=self.interval,
             inputs=tuple(self.inputs),
             checks=tuple(self.checks),
+            output_set=self.output_set,
             started=timestamp(self._started),
             committed=timestamp(self.clock.time()),
         )
@@ -119,6 +124,18 @@ class Draft(ABC):
 
     @abstractmethod
     def _measured(self) -> dict[str, Any]: ...
+
+
+def bind(drafts: Sequence[Draft]) -> None:
+    """Have the records of all outputs of a task name each other."""  # ADR 0024
+    together = defaultdict[str, list[Draft]](list)
+    for draft in drafts:
+        together[folder_of(draft.key)].append(draft)
+    for several in together.values():
+        names = tuple(name_of(draft.key) for draft in several)
+        bound = OutputSet(id=max(draft.attempt.stem for draft in several), names=names)
+        for draft in several:
+            draft.output_set = bound
 
 
 class _Stream:

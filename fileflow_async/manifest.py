@@ -78,6 +78,23 @@ class Part:
         return {"name": self.name, "size": self.size, "sha256": self.sha256}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSet:
+    """Which outputs of a task were published together.
+
+    Attributes:
+        id: Which publication: the name, without its extension, that the newest of their data has.
+        names: The outputs, by their names.
+    """
+
+    id: str
+    names: tuple[str, ...]
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the set as a record has it."""
+        return {"id": self.id, "names": list(self.names)}
+
+
 def combined_sha256(parts: Iterable[Part]) -> str:
     """Return the hash of a folder: that of the sorted lines `<sha256>  <name>`, as `sha256sum` has them."""
     lines = sorted(f"{part.sha256}  {part.name}\n" for part in parts)
@@ -128,6 +145,7 @@ class Manifest:
     inputs: Sequence[Input] = ()
     checks: Sequence[Mapping[str, Any]] = ()
     parts: Sequence[Part] | None = None
+    output_set: OutputSet | None = None
     started: str | None = None
     committed: str | None = None
 
@@ -160,6 +178,8 @@ class Manifest:
         }
         if self.parts is not None:
             record["parts"] = [part.to_payload() for part in self.parts]
+        if self.output_set is not None:
+            record["set"] = self.output_set.to_payload()
         try:
             raw = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
         except (TypeError, ValueError) as error:
@@ -221,6 +241,7 @@ def parse(raw: bytes, name: str) -> Manifest:
         ),
         checks=tuple(check.members for check in record.records("checks")),
         parts=parts,
+        output_set=_output_set(record),
         started=record.text("started"),
         committed=record.text("committed"),
     )
@@ -256,6 +277,16 @@ def _parts(record: "_Record") -> tuple[Part, ...] | None:
     if len({part.name for part in parts}) != len(parts):
         record.refuse("has two parts of one name")
     return parts
+
+
+def _output_set(record: "_Record") -> OutputSet | None:
+    if record.value("set") is None:
+        return None
+    members = _Record(record.mapping("set"), record.name)
+    names = members.items("names") or ()
+    if not names or not all(isinstance(name, str) for name in names):
+        record.refuse(f"has a set of {quoted(names)}; expected the names of outputs")
+    return OutputSet(id=members.required("id"), names=tuple(names))
 
 
 def _producer(record: "_Record") -> Producer:
@@ -314,10 +345,10 @@ class _Record:
 
     def __init__(self, members: Mapping[str, Any], name: str) -> None:
         self.members = members
-        self._name = name
+        self.name = name
 
     def refuse(self, reason: str) -> NoReturn:
-        raise TargetCorruptError(f"{self._name!r} {reason}")
+        raise TargetCorruptError(f"{self.name!r} {reason}")
 
     def value(self, key: str) -> Any:
         return self.members.get(key)
@@ -367,7 +398,7 @@ class _Record:
         for value in self.items(key, optional=True) or ():
             if not isinstance(value, dict):
                 self.refuse(f"has {key} with {quoted(value)}; expected objects")
-            found.append(_Record(value, self._name))
+            found.append(_Record(value, self.name))
         return found
 
     def pair(self, value: Any, key: str) -> tuple[str, str]:

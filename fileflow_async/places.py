@@ -1,10 +1,11 @@
 """Where the data that a task depends on is, in one run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fileflow_async.dependency import Dependency
 from fileflow_async.target import Reference, Slot, Target
+from fileflow_async.target_set import TargetSet
 
 CountInstances = Callable[[Dependency, Slot], int]
 
@@ -14,12 +15,12 @@ class Places:
     """The targets behind the dependencies of a task in one run.
 
     Attributes:
-        by_name: The targets, by the name of the dependency.
+        by_name: The targets, and the sets of them, by the name of the dependency.
         unknown: Dependencies on all instances of a task that has not been expanded yet: the first instance
             stands for all of them, as there is none without it.
     """
 
-    by_name: Mapping[str, Sequence[Target]]
+    by_name: Mapping[str, Sequence[Target | TargetSet]]
     unknown: Mapping[str, Dependency]
 
     @classmethod
@@ -34,7 +35,7 @@ class Places:
             slot: Its slot.
             count: Tells how many instances a task has; 0 when that is not settled.
         """
-        by_name: dict[str, Sequence[Target]] = {}
+        by_name: dict[str, Sequence[Target | TargetSet]] = {}
         unknown: dict[str, Dependency] = {}
         for name, dependency in dependencies.items():
             mapped = count(dependency, slot) if dependency.wants_all else None
@@ -52,6 +53,19 @@ class Places:
         """Return the references by the names of the dependencies that they satisfy."""
         found = {reference.target: reference for reference in references}
         return {
-            name: [found[target.key] for target in targets if target.key in found]
+            name: [found[key] for target in targets for key in _keys_in(target, found)]
             for name, targets in self.by_name.items()
         }
+
+    def satisfied(self, references: Sequence[Reference]) -> Collection[str]:
+        """Return the keys of the targets, and of the sets, of which there are references."""
+        found = [reference.target for reference in references]
+        places = {place.key: place for places in self.by_name.values() for place in places}
+        return [key for key, place in places.items() if _keys_in(place, found)]
+
+
+def _keys_in(place: Target | TargetSet, keys: Collection[str]) -> Sequence[str]:
+    """Return which of some targets belong to a place."""
+    if isinstance(place, TargetSet):
+        return [key for key in keys if place.holds(key)]
+    return [place.key] if place.key in keys else []

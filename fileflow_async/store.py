@@ -162,10 +162,10 @@ class TargetStore:
         Raises:
             TargetSupersededError: A newer attempt is committed; this one's result is not the value.
         """
-        return (await self.commit_all([draft]))[0]
+        return (await self._commit([draft]))[0]
 
     async def commit_all(self, drafts: Sequence[Draft]) -> Sequence[Reference]:
-        """Commit several outputs of one task: all their data first, then all their records.
+        """Commit all outputs of one task: all their data first, then all their records.
 
         A crash between two records leaves some of them committed; the records tell which belong together, and
         the next try commits a whole new set. A `TargetSet` is what waits for that.
@@ -173,19 +173,25 @@ class TargetStore:
         Raises:
             TargetSupersededError: A newer attempt at one of them is committed; none of them is.
         """
+        bind(drafts)
+        return await self._commit(drafts)
+
+    async def _commit(self, drafts: Sequence[Draft]) -> Sequence[Reference]:
         for draft in drafts:
             await draft.finish()
-        bind(drafts)
         # Once sent, a record stays as it was: only then a second try after a lost reply is no other commit.
         records = [(draft, draft.sent or draft.record().to_bytes()) for draft in drafts]
         for draft in drafts:
             await self._fence(draft)
-        moments = {
-            draft.key: await self._publish(draft, record)
-            for draft, record in records
-            if draft.reference is None
-        }
-        await self._announce_sets(moments)
+        published = dict[str, float]()
+        try:
+            for draft, record in records:  # nothing in between: a crash there leaves only some of them
+                if draft.reference is None:
+                    published[draft.key] = await self._publish(draft, record)
+        except FileflowError:
+            await self._announce(published)
+            raise
+        await self._announce(published)
         return [cast(Reference, draft.reference) for draft in drafts]
 
     async def fail(self, target: Target | str, *, error: str, producer: Producer) -> bool:
@@ -200,9 +206,7 @@ class TargetStore:
             return False
         record = Failure(error=error, producer=producer).to_bytes()
         entry = await self.storage.put(f"{key}/{attempt.stem}{FAILED_SUFFIX}", record, content_type=_JSON)
-        if self.feed is not None:
-            await self.feed.append(key, entry.modified)
-            await self._announce_sets({key: entry.modified})
+        await self._announce({key: entry.modified})
         return True
 
     async def state(self, target: Target | TargetSet | Reference | str) -> Status:
@@ -227,7 +231,9 @@ class TargetStore:
         if not sets:
             return await self._states(keys)
         members = await self._members(sets)
-        wanted = {each for found in members.values() if not isinstance(found, FileflowError) for each in found}
+        wanted = {
+            each for found in members.values() if not isinstance(found, FileflowError) for each in found
+        }
         seen = await self._states(wanted.union(keys).difference(sets))
         return {
             key: seen[key]
@@ -459,10 +465,8 @@ class TargetStore:
             # Raised, maybe above a newer try that was under way and has committed since.
             await self._refuse_if_older(draft.key, survey, draft.producer)
 
-    async def _members(
-        self, sets: Mapping[str, SetKey]
-    ) -> Mapping[str, Sequence[str] | FileflowError]:
-        """Return the keys of the targets of each set: of all outputs of a task those that it has a folder of."""
+    async def _members(self, sets: Mapping[str, SetKey]) -> Mapping[str, Sequence[str] | FileflowError]:
+        """Return the keys of the targets of each set; of all outputs of a task those that have a folder."""
         folders = {key: f"{asked.folder}/" for key, asked in sets.items() if not asked.names}
         listings = await self.storage.list_each(list(dict.fromkeys(folders.values())))
         return {
@@ -484,14 +488,12 @@ class TargetStore:
             format=committed.format,
             root=self.root,
         )
-        if self.feed is not None:
-            await self.feed.append(draft.key, entry.modified)
         return entry.modified
 
-    async def _announce_sets(self, moments: Mapping[str, float]) -> None:
-        """Announce that there is news of several outputs, once their last one was: who wants all waits for it."""
+    async def _announce(self, moments: Mapping[str, float]) -> None:
+        """Say in the feed which targets have news, and since when, by the store's clock."""
         beside = {everything_beside(key): moment for key, moment in moments.items()}
-        for key, moment in beside.items():
+        for key, moment in (*moments.items(), *beside.items()):
             if key is not None and self.feed is not None:
                 await self.feed.append(key, moment)
 

@@ -129,7 +129,7 @@ class WaitEvent:
         outcome: In one word.
         ready: The versions found; of many only the first, see `ready_count`.
         missing: What is not ready; of many only the first, see `missing_count`.
-        ready_count: How many targets are ready.
+        ready_count: How many there are: of a set of targets one for each.
         missing_count: How many are not.
     """
 
@@ -250,9 +250,8 @@ class Wait:
         missing: list[Missing] = []
         for name in self.targets:
             status = statuses.get(name)
-            reference = status.reference if status is not None and self.is_ready(name, status) else None
-            if reference is not None:
-                ready.append(reference)
+            if status is not None and self.is_ready(name, status):
+                ready += status.references
             else:
                 missing.append(self._missing(name, status))
         if first is not None:

@@ -15,6 +15,7 @@ from fileflow_async.gates import Gate, pass_through
 from fileflow_async.manifest import Input, Manifest, Producer
 from fileflow_async.store import ContentOptions, TargetStore
 from fileflow_async.target import Reference, Slot, Target
+from fileflow_async.target_set import outputs_in
 
 OUTPUT = "output"
 
@@ -84,14 +85,19 @@ class Work:
         await self._stack.__aexit__(kind, error, traceback)
 
     def references(self, key: str) -> Sequence[Reference]:
-        """Return the versions that a dependency stands for.
+        """Return the versions that a dependency stands for, or one output of a set: `sales.orders`.
 
         Raises:
             DependencyError: It is not declared.
         """
-        if key not in self.assignment.inputs:
-            raise undeclared(key, list(self.assignment.inputs))
-        return self.assignment.inputs[key]
+        if key in self.assignment.inputs:
+            return self.assignment.inputs[key]
+        for dependency, found in self.assignment.inputs.items():
+            if key.startswith(f"{dependency}."):
+                for output, several in outputs_in(found).items():
+                    if key == f"{dependency}.{output}":
+                        return several
+        raise undeclared(key, list(self.assignment.inputs))
 
     def reference(self, key: str) -> Reference:
         """Return the one version that a dependency stands for.
@@ -102,7 +108,8 @@ class Work:
         found = self.references(key)
         if len(found) != 1:
             raise DependencyError(
-                f"the dependency {key!r} stands for {len(found)} targets; read them one by one"
+                f"the dependency {key!r} stands for {len(found)} targets; read them one by one",
+                hint=_how_one_by_one(key, outputs_in(found)),
             )
         return found[0]
 
@@ -119,12 +126,13 @@ class Work:
             raise undeclared(key, list(self.assignment.dependencies))
         elsewhere = replace(self.assignment.dependencies[key], dag_id=dag_id)
         targets = elsewhere.targets(dag_id=dag_id, slot=self.assignment.slot)
-        if len(targets) != 1:
+        found = await self.store.versions(targets[0]) if len(targets) == 1 else ()
+        if len(found) != 1:
             raise DependencyError(
-                f"the dependency {key!r} stands for {len(targets)} targets; read them one by one"
+                f"the dependency {key!r} stands for {len(found) or len(targets)} targets, "
+                f"which can be read one by one only where it was declared for {dag_id!r}"
             )
-        status = await self.store.version(targets[0])
-        return cast(Reference, status.reference)  # what version() returns has one
+        return found[0]
 
     async def read(self, key: str | Reference, *, dag_id: str | None = None) -> bytes:
         """Return the verified bytes of an input."""
@@ -239,6 +247,12 @@ class Work:
             for references in self.assignment.inputs.values()
             for reference in references
         ]
+
+
+def _how_one_by_one(key: str, outputs: Mapping[str, object]) -> str:
+    if len(outputs) > 1:
+        return "Its outputs are " + ", ".join(repr(f"{key}.{name}") for name in outputs)
+    return f"work.references({key!r}) are their versions"
 
 
 def suiting(value: Any) -> str:

@@ -115,6 +115,31 @@ def test_the_name_of_an_output_is_checked() -> None:
         Dependency("t", name="a/b")
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("*", "t/*"),
+        (["a", "b"], "t/a,b"),
+        (("a", "a"), "t/a"),
+        (["a"], "t/a"),
+    ],
+)
+def test_several_outputs_of_one_try_are_one_place(name: Any, expected: str) -> None:
+    """A star stands for all of them; what is wanted of each instance and slot is a set of its own."""
+    dependency = Dependency("t", name=name)
+    assert dependency.is_set
+    assert keys(dependency) == [f"shop/20261120T120000Z/{expected}"]
+    assert hash(dependency) == hash(Dependency("t", name=name))
+    assert Dependency("t", name=name, map_index=range(2)).count == 2
+
+
+@pytest.mark.parametrize("name", [[], ["a", "*"], ["a/b"], "**", 3])
+def test_a_set_needs_names_of_outputs(name: Any) -> None:
+    """When the DAG is parsed."""
+    with pytest.raises((TargetNameError, ConfigError)):
+        Dependency("t", name=name)
+
+
 def test_a_task_cannot_wait_for_its_own_output() -> None:
     """It would for ever; another slot of its own it can wait for."""
     with pytest.raises(DependencyError, match="task 'x' cannot wait for its own output"):

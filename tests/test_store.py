@@ -256,7 +256,8 @@ class TestSeveralOutputs:
             references = await store.commit_all([one, other])
         assert references == [one.reference, other.reference]
         work = [call for call in storage.calls if call in ("created", "list", "put")]
-        assert work == ["created", "list", "list", "put", "put", "put", "put"]
+        announced = ["put"] * 3  # each of them, and that there is news of all
+        assert work == ["created", "list", "list", "put", "put", *announced]
         assert await store.read(target("a")) == b"1"
         assert await store.read(target("b"), part="x") == b"2"
 

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError
 from fileflow_async.places import Places
+from fileflow_async.set_status import set_of
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, Slot, Target
+from fileflow_async.target_set import names_of
 
 XCOM_KEY = "fileflow"
 
@@ -26,36 +28,38 @@ def places_of(operator: BaseOperator, dependencies: Mapping[str, Dependency], co
     )
 
 
-def handed_over(places: Places, context: Context) -> Mapping[str, Reference]:
-    """Return the versions that tasks of this run told of by XCom, by the keys of their targets."""
+def handed_over(places: Places, context: Context) -> Mapping[str, Sequence[Reference]]:
+    """Return the versions that tasks of this run told of by XCom, by the keys of their targets and sets."""
     ti, slot = context["ti"], Slot.of(context)
-    found: dict[str, Reference] = {}
-    for target in {target.key: target for targets in places.by_name.values() for target in targets}.values():
-        if target.dag_id == ti.dag_id and target.slot == slot:
-            told = ti.xcom_pull(task_ids=target.task_id, key=XCOM_KEY, map_indexes=target.map_index)
-            if isinstance(told, Mapping) and target.name in told:
-                found[target.key] = Reference.from_payload(told[target.name])
+    found: dict[str, Sequence[Reference]] = {}
+    for place in {place.key: place for several in places.by_name.values() for place in several}.values():
+        if place.dag_id == ti.dag_id and place.slot == slot:
+            told = ti.xcom_pull(task_ids=place.task_id, key=XCOM_KEY, map_indexes=place.map_index)
+            if isinstance(told, Mapping) and all(name in told for name in names_of(place)):
+                # What one try told of it has made: they belong together.
+                names = names_of(place) or told
+                found[place.key] = [Reference.from_payload(told[name]) for name in names]
     return found
 
 
 async def find_inputs(
-    store: TargetStore, places: Places, known: Mapping[str, Reference]
+    store: TargetStore, places: Places, known: Mapping[str, Sequence[Reference]]
 ) -> Mapping[str, Sequence[Reference]]:
     """Return the version of each dependency: the one this run was told of, else the newest.
 
     Raises:
-        TargetNotFoundError: Nothing is committed at one of them.
+        TargetNotFoundError: Nothing is committed at one of them, or of a set only a part.
     """
     return {
-        name: [known.get(target.key) or await _newest(store, target) for target in targets]
-        for name, targets in places.by_name.items()
+        name: [each for place in several for each in known.get(place.key) or await store.versions(place)]
+        for name, several in places.by_name.items()
     }
 
 
 async def find_committed(
     store: TargetStore, places: Mapping[str, Target], *, run_id: str, first_try: int
 ) -> Mapping[str, Reference] | None:
-    """Return the versions of all outputs, by their names, when tries of this run have committed them all.
+    """Return the versions of all outputs, by their names, when a try of this run has committed them all.
 
     Args:
         store: Where.
@@ -64,6 +68,7 @@ async def find_committed(
         first_try: Tries before this one do not count.
     """
     found: dict[str, Reference] = {}
+    tries = set[str]()
     for name, target in places.items():
         status = await store.state(target)
         if status.manifest is None or status.reference is None or not status.is_committed:
@@ -72,12 +77,8 @@ async def find_committed(
         if producer.run_id != run_id or producer.try_number < first_try:
             return None
         found[name] = status.reference
-    return found
-
-
-async def _newest(store: TargetStore, target: Target) -> Reference:
-    status = await store.version(target)
-    return cast(Reference, status.reference)  # what version() returns has one
+        tries.add(set_of(status.manifest).id)
+    return found if len(tries) == 1 else None
 
 
 def _count_instances(context: Context, dependency: Dependency, slot: Slot) -> int:

@@ -18,6 +18,7 @@ from fileflow_async.places import Places
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.status import State, Status, unreadable
 from fileflow_async.target import Reference
+from fileflow_async.target_set import outputs_in
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.triggers.file_target import FileTargetTrigger
 from fileflow_async.triggers.file_target_start import (
@@ -138,14 +139,17 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
                 f"how many instances {dependency.task_id!r} has, for the dependency {name!r}, cannot be told",
                 hint="Its run is no longer known to Airflow; name the instances with map_index=range(...).",
             )
-        return len(places.keys) == event.ready_count + event.missing_count
+        return len(places.keys) == len(places.satisfied(event.ready)) + event.missing_count
 
     def arrived(self, context: Context, event: WaitEvent) -> Any:
         """Run the task's logic on what was found; without one return the references."""
         self.log.info("%s", event.describe())
         inputs = self.places(context).sort(event.ready)
         if self.python_object is None:
-            return {name: _payload(references) for name, references in inputs.items()}
+            return {
+                name: _payload(references, by_output=self.data_dependencies[name].is_set)
+                for name, references in inputs.items()
+            }
         logic = Logic(self.python_object, self.python_method, self.op_args, self.op_kwargs)
         with self.dive(context, runner=self.python_object(context), inputs=inputs) as runner:
             logic.call(runner, self.engine)
@@ -239,7 +243,10 @@ def _is_doubtful(status: Status) -> bool:
     return refused or status.state is State.CORRUPT
 
 
-def _payload(references: Sequence[Reference]) -> Any:
-    """Return the references of a dependency for XCom: one as it is, several as a list."""
+def _payload(references: Sequence[Reference], *, by_output: bool) -> Any:
+    """Return the references of a dependency for XCom: one as it is, several as a list, a set by its names."""
+    if by_output:
+        together = outputs_in(references)
+        return {name: _payload(several, by_output=False) for name, several in together.items()}
     payloads = [reference.to_payload() for reference in references]
     return payloads[0] if len(payloads) == 1 else payloads

@@ -1,5 +1,6 @@
 """Run the logic of a task in a unit test, without Airflow and without a disk."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -47,27 +48,31 @@ def rehearse(
     python_method: str = "run",
     op_args: Sequence[Any] = (),
     op_kwargs: Mapping[str, Any] | None = None,
-    gates: Mapping[str, Sequence[Gate | Check]] | None = None,
+    gates: Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]] = (),
 ) -> Rehearsal:
     """Run the logic of a task on values, as an operator would, and return what it made.
 
     Args:
         runner: The class.
         inputs: What it depends on, by name: values in the formats that suit them, or several of them in a
-            tuple.
+            tuple. The outputs of a set have the dependency's name and a dot before theirs: `sales.orders`.
         context: What it finds in its context.
         python_method: The method that is the logic.
         op_args: Its positional arguments.
         op_kwargs: Its arguments by name.
-        gates: What its outputs must satisfy, by their names.
+        gates: What its output must satisfy; or by the names of its outputs what each must.
 
     Raises:
         Exception: Whatever the logic raises; then nothing was published.
     """
     store = TargetStore(MemoryStorage(), feed=False)
     with Engine() as engine:
-        given = {name: engine.run(_commit(store, name, value)) for name, value in (inputs or {}).items()}
-        checks = {name: [Gate.of(gate) for gate in several] for name, several in (gates or {}).items()}
+        given = defaultdict[str, list[Reference]](list)
+        for key, value in (inputs or {}).items():
+            name, _, output = key.partition(".")
+            given[name] += engine.run(_commit(store, name, output or OUTPUT, value))
+        by_name = gates if isinstance(gates, Mapping) else {OUTPUT: gates}
+        checks = {name: [Gate.of(gate) for gate in several] for name, several in by_name.items()}
         work = Work(store, _assignment(given), gates=checks)
         rehearsed = runner(context or {})
         with working(rehearsed, work, engine):
@@ -75,12 +80,12 @@ def rehearse(
     return Rehearsal(store, work.published)
 
 
-async def _commit(store: TargetStore, name: str, value: Any) -> Sequence[Reference]:
+async def _commit(store: TargetStore, name: str, output: str, value: Any) -> Sequence[Reference]:
     found: list[Reference] = []
     for index, each in enumerate(value if isinstance(value, tuple) else (value,)):
         assignment = Assignment(dag_id="rehearsal", task_id=name, slot=_SLOT, map_index=index)
         async with Work(store, assignment) as work:
-            await work.save(each)
+            await work.save(each, output)
             found += (await work.publish()).values()
     return found
 

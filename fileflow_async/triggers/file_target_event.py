@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import chain
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
@@ -11,6 +12,7 @@ from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import check_poke_interval
 from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.target import Reference
+from fileflow_async.target_set import SetKey
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.cursor import Cursor
 from fileflow_async.triggers.news import News
@@ -96,6 +98,9 @@ class FileTargetEventTrigger(ArgumentsTrigger, BaseEventTrigger):
         if self.on_empty not in ("accept", "wait"):
             raise ConfigError(f"on_empty must be one of 'accept', 'wait', got {quoted(self.on_empty)}")
         names = [name for store in stores for name in store.names.values()]
+        for key in chain.from_iterable(store.names for store in stores):
+            if SetKey.parse(key) is not None:
+                raise ConfigError(f"{quoted(key)} is a set of targets; name the one to be announced")
         wait = Wait(targets=names, criteria=Criteria(newer_than=self.newer_than, on_empty=self.on_empty))
         wait.check()
         check_moment(self.newer_than, "newer_than")

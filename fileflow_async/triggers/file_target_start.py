@@ -128,7 +128,7 @@ def to_payload(dependency: Dependency) -> dict[str, Any]:
     return {
         "task_id": dependency.task_id,
         "dag_id": dependency.dag_id,
-        "name": dependency.name,
+        "name": dependency.name if isinstance(dependency.name, str) else list(dependency.name),
         "slot": [str(slot) for slot in _several(dependency.slot)],
         "map_index": dependency.map_index
         if isinstance(dependency.map_index, int | None)

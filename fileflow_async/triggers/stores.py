@@ -13,7 +13,7 @@ from fileflow_async.clock import Clock
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.hooks.store import open_store
 from fileflow_async.storage.resolve import Root, parse_root, target_of_uri
-from fileflow_async.target import check_key
+from fileflow_async.target_set import SetKey, check_place, folder_of, name_of
 from fileflow_async.watch import Inbox, Member, Source, Watch, closed, source_of
 
 
@@ -59,9 +59,17 @@ def stores_of(root: object, targets: object, conn_id: object) -> Sequence[Store]
 
 def _place(target: object, home: Root) -> tuple[Root, str]:
     if isinstance(target, str) and ("://" in target or target.startswith("/")):
-        root, key = target_of_uri(target)
+        return _place_of_uri(target)
+    return home, check_place(target)
+
+
+def _place_of_uri(uri: str) -> tuple[Root, str]:
+    if (asked := SetKey.parse(uri)) is None:
+        root, key = target_of_uri(uri)
         return parse_root(root), key
-    return home, check_key(target)  # type: ignore[arg-type]  # which refuses what is no string
+    # The folder of a set is found as that of any of its targets is.
+    root, key = target_of_uri(f"{asked.folder}/output")
+    return parse_root(root), f"{folder_of(key)}/{name_of(uri)}"
 
 
 class Stores:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Never
@@ -10,6 +11,7 @@ from fileflow_async.clock import Clock
 from fileflow_async.errors import FileflowError
 from fileflow_async.feed import target_hash
 from fileflow_async.status import State, Status, unreadable
+from fileflow_async.target_set import SetKey
 from fileflow_async.watch.alarms import Alarms
 from fileflow_async.watch.asking import answer, explained
 from fileflow_async.watch.inbox import Inbox
@@ -53,6 +55,7 @@ class Looks:
         self._clock = clock
         self._count = count
         self._targets: dict[str, Watched] = {}  # by hash
+        self._sets: defaultdict[str, set[Watched]] = defaultdict(set)  # by the hashes that tell of them
         self._ticks: list[set[Watched]] = [set() for _ in range(TICKS)]
         self._tick = self._current_tick()
         self._heard: dict[str, float] = {}
@@ -71,8 +74,10 @@ class Looks:
         if (watched := self._targets.get(hash_)) is None:
             watched = self._targets[hash_] = Watched(key)
             self._ticks[watched.tick].add(watched)
-            if hash_ in self._heard:  # the poll took the hint for nobody
-                watched.hinted = len(_FOLLOW_UPS)
+            for other in _announced_by(key):
+                self._sets[other].add(watched)
+            if not self._heard.keys().isdisjoint((hash_, *_announced_by(key))):
+                watched.hinted = len(_FOLLOW_UPS)  # the poll took the hint for nobody
         watched.inboxes[inbox] = name
         self._look_soon(watched)
 
@@ -84,6 +89,10 @@ class Looks:
         if not watched.inboxes:
             del self._targets[hash_]
             self._ticks[watched.tick].discard(watched)
+            for other in _announced_by(key):
+                self._sets[other].discard(watched)
+                if not self._sets[other]:
+                    del self._sets[other]
             self._due.pop(watched, None)
             self.unseen.forget(watched)
             if watched.alarm is not None:
@@ -113,12 +122,14 @@ class Looks:
         """Look at the targets that the feed names."""
         until, followed = self._clock.monotonic() + _HEARD, 0
         for hash_ in hashes:
-            if (watched := self._targets.get(hash_)) is None:
+            if hash_ not in self._targets:
                 self._heard[hash_] = until
-                continue
-            watched.hinted, watched.rechecked = len(_FOLLOW_UPS), False
-            self._look_soon(watched)
-            followed += 1
+            named = [self._targets[hash_]] if hash_ in self._targets else []
+            named += self._sets.get(hash_, ())
+            for watched in named:
+                watched.hinted, watched.rechecked = len(_FOLLOW_UPS), False
+                self._look_soon(watched)
+            followed += bool(named)
         self._count("hints", followed)
 
     def recheck(self, *, blind: bool) -> None:
@@ -277,3 +288,9 @@ class Looks:
         self._woken += 1
         if self._woken % _SLICE == 0:
             await asyncio.sleep(0)
+
+
+def _announced_by(key: str) -> Sequence[str]:
+    """Return the hashes by which the feed tells of a set; none for a target, which has one of its own."""
+    asked = SetKey.parse(key)
+    return () if asked is None else [target_hash(each) for each in asked.announced_by]

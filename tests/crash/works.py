@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import signal
 import time
 import uuid
 from collections.abc import Callable, Coroutine
@@ -15,20 +16,23 @@ from typing import Any
 
 from fileflow_async.errors import FileflowError, TargetSupersededError
 from fileflow_async.manifest import Producer
-from fileflow_async.retention import Rules, gc
+from fileflow_async.retention import Reason, Rules, gc
 from fileflow_async.storage import local_stream
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.store import TargetStore
+from fileflow_async.target import Slot
+from fileflow_async.work import Assignment, Work
 
 KEY = "shop/20261120T000000Z/extract/output"
 SECOND = "shop/20261120T000000Z/extract/second"
+SET = ("customers", "orders", "rejected")
 PIECE = 4096  # of streams in works that are killed: many pieces, few bytes
 EVERYTHING = Rules(commits=1, commits_for=0, orphans_for=0, feed_for=0)
 
 Tell = Callable[[str], None]
-Work = Callable[[TargetStore, dict[str, Any], Tell], Coroutine[Any, Any, None]]
-WORKS: dict[str, Work] = {}
+Job = Callable[[TargetStore, dict[str, Any], Tell], Coroutine[Any, Any, None]]
+WORKS: dict[str, Job] = {}
 
 
 def value(name: str, size: int) -> bytes:
@@ -41,8 +45,8 @@ LARGE = value("large", 3 * PIECE + 77)
 PARTS = {"a.csv": value("a", 700), "b/c.csv": value("c", 5000)}
 
 
-def work(name: str) -> Callable[[Work], Work]:
-    def note(function: Work) -> Work:
+def work(name: str) -> Callable[[Job], Job]:
+    def note(function: Job) -> Job:
         WORKS[name] = function
         return function
 
@@ -59,6 +63,15 @@ async def small(store: TargetStore, options: dict[str, Any], tell: Tell) -> None
     async with store.write(KEY, format="csv") as out:
         await out.write(NEW)
     tell("committed")
+
+
+@work("attempt")
+async def attempt(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
+    """Commit, or say why not."""
+    try:
+        await small(store, options, tell)
+    except FileflowError as error:
+        tell(f"{type(error).__name__} {getattr(error, 'errno', None)} {error}")
 
 
 @work("stream")
@@ -87,6 +100,31 @@ async def two(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
         tell("committed")
 
 
+@work("set")
+async def publish_set(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
+    """Publish three outputs as a task does; be killed after so many of their records, if at all."""
+    records, put = options.get("records"), store.storage.put
+
+    async def put_or_die(key: str, *arguments: Any, **more: Any) -> Any:
+        nonlocal records
+        if records is not None and key.endswith(".ok"):
+            if records == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            records -= 1
+        return await put(key, *arguments, **more)
+
+    store.storage.put = put_or_die  # type: ignore[method-assign]
+    producer = Producer(try_number=options["try"])
+    places = Assignment(dag_id="shop", task_id="split", slot=Slot(run_id="r"), producer=producer)
+    async with Work(store, places) as outputs:
+        for name in SET:
+            await outputs.save(labelled(name, options["try"]), name)
+        await outputs.publish()
+        if records == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    tell("committed")
+
+
 @work("too large")
 async def too_large(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
     try:
@@ -107,6 +145,16 @@ async def failed(store: TargetStore, options: dict[str, Any], tell: Tell) -> Non
 async def clean(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
     await gc(store, dry_run=False, rules=EVERYTHING)
     tell("committed")
+
+
+@work("collector")
+async def collector(store: TargetStore, options: dict[str, Any], tell: Tell) -> None:
+    """Clean up again and again, all but the newest commit."""
+    until, rules = time.time() + options["seconds"], Rules(commits=1, commits_for=0, feed_for=0)
+    while time.time() < until:
+        report = await gc(store, dry_run=False, rules=rules)
+        tell(f"removed {sum(each.reason is Reason.OLD_COMMIT for each in report.doomed)}")
+    tell("ended")
 
 
 @work("delete")

@@ -382,6 +382,7 @@ async def test_it_shares_the_watch_with_those_who_wait(
     [
         ({"root": "nowhere"}, ConfigError),
         ({"targets": []}, ConfigError),
+        ({"targets": [f"{KEY},other"]}, ConfigError),
         ({"targets": ["x"]}, TargetNameError),
         ({"on_empty": "fail"}, ConfigError),
         ({"poke_interval": 0}, ConfigError),

@@ -70,6 +70,42 @@ async def test_a_look_that_is_asked_for_while_waiters_are_told_comes_after_that(
         assert [state for each, state in order if each == number][-1] is State.COMPLETE
 
 
+# Sets of targets.
+
+
+@pytest.mark.parametrize("names", ["*", "output,second"])
+async def test_a_hint_of_one_of_its_targets_is_one_of_a_set(
+    source: FakeSource, waiters: Waiters, clock: FakeClock, names: str
+) -> None:
+    """Whoever waits for the target alone hears of it, too; who has left hears nothing."""
+    one, whole = f"{RUN}/extract/output", f"{RUN}/extract/{names}"
+    alone = waiters.start(one, until=lambda statuses: False)
+    waiter = waiters.start(whole)
+    gone = waiters.start(f"{RUN}/extract/output,third", until=lambda statuses: False)
+    await clock.settle()
+    waiters.tasks[2].cancel()
+    await clock.settle()
+    del source.looked[:]
+    source.put(complete(one))
+    source.truth[whole] = complete(whole)
+    await clock.advance(5.5)
+    assert sorted(source.looks) == sorted([one, whole])
+    assert (alone.states[-1], waiters.done[1]) == (State.COMPLETE, True)
+    assert waiter.inbox.statuses[whole].is_committed
+    assert gone.states == [State.ABSENT]
+
+
+async def test_the_feed_has_a_word_for_all_outputs_of_a_task(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Who waits for all of them cannot know their names."""
+    waiters.start(f"{RUN}/extract/*")
+    await clock.settle()
+    source.put(complete(f"{RUN}/extract/*"))
+    await clock.advance(5.5)
+    assert waiters.done == [True]
+
+
 # Commits at every moment.
 
 
