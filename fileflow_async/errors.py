@@ -89,9 +89,12 @@ class EndpointUnavailableError(EndpointError, ConnectionError):
 
     Attributes:
         retry_after: In how many seconds it wants to be asked again, where it says so.
+        is_untouched: Whether it has certainly done nothing, so that even what changes something can be sent
+            again.
     """
 
     retry_after: float | None = None
+    is_untouched: bool = False
 
 
 class EndpointRefusedError(EndpointError, PermissionError):

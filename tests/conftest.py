@@ -24,7 +24,7 @@ from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.memory import MemoryStorage
 from tests.s3_servers.backdoor import Backdoor
 
-pytest_plugins = ["tests.s3_servers.fixtures"]
+pytest_plugins = ["tests.http_server", "tests.s3_servers.fixtures"]
 pytest.register_assert_rewrite("fileflow_async.testing.storage_contract")
 
 NOON = datetime(2026, 11, 20, tzinfo=UTC)
@@ -32,7 +32,7 @@ NOON = datetime(2026, 11, 20, tzinfo=UTC)
 # What blockbuster does not know: `open` and the calls that a storage on disk is made of.
 _FURTHER = ("os.open", "os.fsync", "os.fdatasync", "os.lstat", "os.truncate", "os.makedirs")
 # Python reads source files for imports and for the lines of a traceback, coverage for what it measures,
-# hypothesis for constants worth drawing.
+# hypothesis for constants worth drawing, FastAPI for where a route is written.
 _MAY_BLOCK = (
     ("<frozen importlib._bootstrap>", {"_find_and_load"}),
     ("<frozen importlib._bootstrap_external>", {"get_data"}),
@@ -42,6 +42,7 @@ _MAY_BLOCK = (
     ("coverage/control.py", {"_should_trace"}),
     ("coverage/collector.py", {"lock_data"}),  # when another thread is measured for the first time
     ("hypothesis/internal/conjecture/providers.py", {"_get_local_constants"}),
+    ("fastapi/routing.py", {"_extract_endpoint_context"}),
     ("_pytest/assertion/rewrite.py", {"exec_module"}),
     ("logging/__init__.py", {"emit"}),  # a line of a log goes where the deployment says; here to a file
 )

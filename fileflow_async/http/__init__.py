@@ -1,0 +1,1 @@
+"""Requests to endpoints of others, and what becomes of the answers: no Airflow."""
