@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from fileflow_async.cli.findings import Finding, Verdict
@@ -69,13 +68,6 @@ def _space(directory: str) -> Finding:
 
 
 def _inotify() -> Finding:
-    if find_spec("watchfiles") is None:
-        return Finding(
-            "inotify",
-            Verdict.ADVICE,
-            "waits find commits by polling only",
-            "With fileflow-async[inotify] a commit on the same machine is noticed at once.",
-        )
     for name, least in _LEAST.items():
         try:
             limit = int((_INOTIFY / name).read_text())

@@ -1,22 +1,17 @@
 """A thread that waits for the system to say that a folder has changed."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from logging import getLogger
-from typing import TYPE_CHECKING
 
 from fileflow_async.errors import FileflowError
+from fileflow_async.storage.inotify import GONE, Inotify
 
-if TYPE_CHECKING:
-    from watchfiles._rust_notify import RustNotify
-
-_STEP = 20  # milliseconds between looks at what inotify has queued: a wake-up takes one or two of them
-_BURST = 50  # milliseconds at most for which changes are gathered
+_BURST = 0.02  # seconds for which changes are gathered: a commit makes several, and many may come at once
+_GLANCE = 1.0  # seconds until it is looked whether the program has ended
 _RETRY = 5.0  # seconds between attempts to watch what could not be watched
-_REMOVED = 3  # watchfiles.Change.deleted
 
 log = getLogger(__name__)
 
@@ -36,6 +31,8 @@ class Watcher:
         self._find = find
         self._tell = tell
         self._stopped = False
+        self._lock = threading.Lock()
+        self._inotify: Inotify | None = None
         self._thread: threading.Thread | None = None
         self._again = 0.0
         self._said: str | None = None
@@ -51,50 +48,54 @@ class Watcher:
 
     def stop(self) -> None:
         """End soon; does not wait."""
-        self._stopped = True
+        with self._lock:
+            self._stopped = True
+            if self._inotify is not None:
+                self._inotify.interrupt()
 
-    def is_set(self) -> bool:
-        """Tell the waiting library whether to stop: also when the program ends without anybody saying so."""
+    @property
+    def is_over(self) -> bool:
+        """Whether to stop: also when the program ends without anybody saying so."""
         return self._stopped or not threading.main_thread().is_alive()
 
     def _run(self) -> None:
         try:
-            from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
-        except ImportError:
-            self._say("watchfiles is not installed (extra: inotify)")
-            return
-        try:
-            self._watch(RustNotify)
-        except (OSError, WatchfilesRustInternalError, FileflowError) as error:
+            with closing(Inotify()) as inotify:
+                with self._lock:
+                    self._inotify = inotify
+                try:
+                    self._watch(inotify)
+                finally:
+                    with self._lock:
+                        self._inotify = None
+        except (OSError, FileflowError) as error:
             self._say(str(error))
 
-    def _watch(self, notify: "type[RustNotify]") -> None:
-        with ExitStack() as watches:
-            while not self.is_set():
-                folder, latest = self._find()
-                try:
-                    watch = notify([folder, *latest], False, False, 0, False, False)
-                except FileNotFoundError:  # a clean-up: find again
-                    continue
-                watches.close()  # the one before, now that its successor is at work
-                watches.callback(watch.close)
-                self._tell()
-                if self._find()[0] != folder:  # it came before we watched the folder around it
-                    continue
-                if not self._follow(watch, folder):
-                    return
+    def _watch(self, inotify: Inotify) -> None:
+        while not self.is_over:
+            folder, latest = self._find()
+            try:
+                inotify.watch([folder, *latest])
+            except FileNotFoundError:  # a clean-up: find again
+                continue
+            self._tell()
+            if self._find()[0] != folder:  # it came before we watched the folder around it
+                continue
+            if not self._follow(inotify, folder):
+                return
 
-    def _follow(self, watch: "RustNotify", folder: str) -> bool:
+    def _follow(self, inotify: Inotify, folder: str) -> bool:
         """Call back at every change; return whether to watch anew, because a folder has come."""
-        while True:
-            changes = watch.watch(_BURST, _STEP, 0, self)
-            if not isinstance(changes, set) or (_REMOVED, folder) in changes:
+        while not self.is_over:
+            changes = inotify.changes(_GLANCE)
+            if (folder, GONE) in changes:
                 return False
-            paths = [os.path.split(path) for change, path in changes if change != _REMOVED]
-            if any(parent == folder for parent, _ in paths):
+            if any(parent == folder for parent, _ in changes):
                 return True
-            if any(not name.startswith(".") for _, name in paths):
+            if any(name != GONE and not name.startswith(".") for _, name in changes):
                 self._tell()
+                time.sleep(_BURST)
+        return False
 
     def _say(self, why: str) -> None:
         if why != self._said:
