@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,17 +16,15 @@ from pathlib import Path
 
 import httpx
 
-from demo import bank, outcome
+from demo import outcome
 from demo.airflow import Airflow
 from demo.airflow_api import AirflowApi, TaskInstance
 from demo.processes import ProcessError
 from demo.screen import Screen
+from demo.story import CONSUMERS, PRODUCER, SLOTS, play
 from demo.watching import Watch
 
 DAGS = Path(__file__).parents[1] / "dags"
-CONSUMERS, PRODUCER, ARRIVAL = ("shop_report", "shop_abroad", "rates"), "shop", "rates.arrive"
-SLOTS = 2  # fewer than tasks that wait
-LIMIT = 120.0  # seconds for each part; it takes twenty
 LOG_END = 25  # lines of a failed task's log: a traceback fits
 USUAL_PORT = 8080
 
@@ -91,34 +88,6 @@ def run(home: Path, screen: Screen, *, port: int | None, once: bool) -> int:
         if not once:
             stay(airflow, screen)
         return code
-
-
-def play(api: AirflowApi, screen: Screen, watch: Watch, inbox: Path, day: datetime) -> None:
-    """Begin the runs, those that wait first, and look on until all have ended."""
-    screen.headline("Those who need data begin first")
-    waits = len(CONSUMERS)
-    screen.paragraph(
-        f"Nothing of what they need is there yet. There are {SLOTS} worker slots, and {waits} tasks wait."
-    )
-    for dag_id in CONSUMERS:
-        api.unpause(dag_id)
-        watch.begin(api.trigger(dag_id, logical_date=day))
-    claim = f"{waits} tasks wait, and no slot is taken"
-    watch.until(lambda slots: (slots.deferred, slots.occupied) == (waits, 0), claim, limit=LIMIT)
-    screen.ready(claim)
-    screen.headline("The data comes: orders from a DAG, exchange rates from a bank that takes its time")
-    api.unpause(PRODUCER)
-    watch.begin(api.trigger(PRODUCER, logical_date=day))
-    with ThreadPoolExecutor(1) as somebody:
-        dropped = somebody.submit(
-            bank.drop,
-            inbox,
-            day,
-            tell=lambda what: screen.outside(f"{what}; {ARRIVAL} is {watch.states[ARRIVAL]}"),
-        )
-        watch.until(lambda _: watch.is_over, "all runs have ended", limit=LIMIT)
-        dropped.result()
-    watch.look()
 
 
 def judge(screen: Screen, watch: Watch, store: Path, day: datetime) -> int:

@@ -5,6 +5,7 @@ import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from rich.console import Console
@@ -90,7 +91,14 @@ def test_tasks_that_failed_or_are_missing_or_too_many_are_told() -> None:
 
 def test_the_bank_says_last_that_its_file_is_whole(tmp_path: Path) -> None:
     """While it writes, the file is there and has no done file."""
-    done, whole = tmp_path / "rates-2026-11-20.csv.done", []
-    bank.drop(tmp_path, DAY, tell=lambda _: whole.append(done.exists()), pause=0)
+    done, whole = tmp_path / "rates-2026-11-20.csv.done", list[bool]()
+    bank.drop(tmp_path, DAY, tell=lambda _: whole.append(done.exists()), given_up=Event(), pause=0)
     assert whole == [False] * 4 + [True]
     assert (tmp_path / "rates-2026-11-20.csv").read_text().splitlines()[0] == "currency,rate"
+
+
+def test_the_bank_stops_when_nobody_waits(tmp_path: Path) -> None:
+    """And never says that half a file is whole."""
+    (given_up := Event()).set()
+    bank.drop(tmp_path, DAY, tell=lambda _: None, given_up=given_up, pause=1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["rates-2026-11-20.csv"]

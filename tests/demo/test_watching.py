@@ -28,6 +28,8 @@ def instance(task_id: str, state: str | None, *, map_index: int = -1) -> dict[st
         "try_number": 1,
         "start_date": "2026-11-21T17:09:55.803937Z",
         "end_date": None,
+        "pid": None,
+        "triggerer_job": None,
     }
 
 
