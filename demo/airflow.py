@@ -134,6 +134,10 @@ class Airflow:
         """Tell whether a process runs."""
         return self._processes.is_alive(name)
 
+    def owner(self, pid: int) -> str | None:
+        """Return the name of the process that has started another, as a worker does with a task."""
+        return self._processes.owner(pid)
+
     def check(self) -> None:
         """Raise a `ProcessError` if a process has ended that was not stopped or killed here."""
         self._processes.check()

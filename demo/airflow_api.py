@@ -24,7 +24,10 @@ class DagRun:
 
 @dataclass(frozen=True, slots=True)
 class TaskInstance:
-    """A task in a run, as it is at the moment; `map_index` is -1 where the task is not mapped."""
+    """A task in a run, as it is at the moment; `map_index` is -1 where the task is not mapped.
+
+    `pid` is the process that runs it or ran it last, `triggerer` the job of the triggerer that waits for it.
+    """
 
     dag_id: str
     run_id: str
@@ -34,6 +37,8 @@ class TaskInstance:
     try_number: int
     start: datetime | None
     end: datetime | None
+    pid: int | None = None
+    triggerer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +202,8 @@ def _task_instance(found: Mapping[str, Any]) -> TaskInstance:
         found["try_number"],
         _moment(start) if start else None,
         _moment(end) if end else None,
+        found["pid"],
+        (found["triggerer_job"] or {}).get("id"),
     )
 
 

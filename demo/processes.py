@@ -1,5 +1,6 @@
 """Processes with names and logs, which end with the block that started them."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,6 +111,14 @@ class Processes:
     def is_alive(self, name: str) -> bool:
         """Tell whether a process was started and has not ended."""
         return name in self._running and self._running[name].poll() is None
+
+    def owner(self, pid: int) -> str | None:
+        """Return the name of the process that has started another, however indirectly."""
+        try:
+            session = os.getsid(pid)
+        except ProcessLookupError:
+            return None
+        return next((name for name, process in self._running.items() if process.pid == session), None)
 
     def check(self) -> None:
         """Make sure that whatever was started and not stopped is alive.

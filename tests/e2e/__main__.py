@@ -1,0 +1,46 @@
+"""Run the whole system, break parts of it, and say what became of it: `python -m tests.e2e`."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from demo.processes import ProcessError
+from tests.e2e import aftermath, killed_worker, outage, servers, waits
+from tests.e2e.account import Account, FailedCheckError
+from tests.e2e.team import Team
+from tests.s3_servers import radosgw
+
+
+def main() -> int:
+    """Return the exit code: 0 when all is well, 1 when not, 2 when it cannot be tried."""
+    if missing := [*servers.missing(), *radosgw.missing()]:
+        print(f"missing: {', '.join(missing)}; on Debian: apt-get install {' '.join(servers.PACKAGES)}")
+        return 2
+    folder = Path(tempfile.mkdtemp(prefix="fileflow-e2e-"))
+    folder.chmod(0o755)  # PostgreSQL is run by somebody else
+    account = Account()
+    try:
+        with Team(folder, account) as team:
+            asyncio.run(_run(team))
+    except (FailedCheckError, ProcessError, TimeoutError) as error:
+        print(f"{error}\nlogs and data are kept in {folder}", file=sys.stderr)
+        return 1
+    except BaseException:
+        print(f"logs and data are kept in {folder}", file=sys.stderr)
+        raise
+    shutil.rmtree(folder)
+    account.begin(f"{account.checked} checks passed")
+    return 0
+
+
+async def _run(team: Team) -> None:
+    await waits.run(team)
+    await killed_worker.run(team)
+    await outage.run(team)
+    await aftermath.run(team)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Airflow with two of everything that there may be two of, a database, a broker, and an S3 server."""
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from demo.airflow import Airflow
+from demo.airflow_api import DagRun, TaskInstance
+from demo.processes import Processes
+from fileflow_async import Slot, Target, TargetStore
+from fileflow_async.storage.resolve import open_storage, parse_root
+from tests.e2e.account import Account, FailedCheckError
+from tests.e2e.logs import Logs
+from tests.e2e.servers import Postgres, Redis, password
+from tests.s3_servers.radosgw import Radosgw
+
+BUCKET = "lake"
+SLOTS = 4  # of two workers together
+TABLES, WAITS = 5, 5  # tables on each storage, and waits for each of them
+MIB = 1024 * 1024
+LONG = 48  # MiB of a long write
+DAGS = ("tables", "waits", "killed", "outage", "late")
+STORAGES = ("local", "s3")
+ENDED = {"success", "failed", "skipped", "upstream_failed"}
+TRIGGERERS = ("triggerer-1", "triggerer-2")
+WORKERS = ("worker-1", "worker-2")
+
+
+def _worker(name: str) -> Sequence[str]:
+    own = ("--celery-hostname", f"{name}@%h", "--pid", f"{name}.pid")
+    return ("celery", "worker", "--skip-serve-logs", "--concurrency", str(SLOTS // len(WORKERS)), *own)
+
+
+_COMMANDS: Mapping[str, Sequence[str]] = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    **dict.fromkeys(TRIGGERERS, ("triggerer", "--skip-serve-logs")),
+    **{name: _worker(name) for name in WORKERS},
+}
+
+# So that what dies is missed within seconds: the defaults wait for half a minute and for five.
+_IMPATIENCE = {
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+}
+
+
+class Team:
+    """The whole system, as long as a block lasts.
+
+    Attributes:
+        secrets: What must be found nowhere.
+    """
+
+    def __init__(self, folder: Path, account: Account) -> None:
+        self.folder = folder
+        self.account = account
+        self.secrets = {
+            name: password() for name in ("PostgreSQL's password", "Redis's password", "S3's key")
+        }
+        self.moment = datetime.now(UTC).replace(microsecond=0)  # the slot of all runs
+        database, broker, key = self.secrets.values()
+        self._processes = Processes(folder / "servers", environment=dict(os.environ), cwd=folder)
+        self.postgres = Postgres(folder / "postgres", self._processes, password=database)
+        self.redis = Redis(folder / "redis", self._processes, password=broker)
+        self.s3 = Radosgw(folder / "ceph", self._processes, secret=key)
+        self.roots = {"local": f"file://{folder}/store", "s3": f"s3://{BUCKET}/e2e"}
+        self.airflow = Airflow(
+            folder / "airflow",
+            dags=Path(__file__).parent / "dags",
+            commands=_COMMANDS,
+            environment=self._environment(),
+        )
+        self.logs = Logs(self.airflow.home, TRIGGERERS)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        (self.folder / "store").mkdir()
+        with ExitStack() as stack:
+            stack.enter_context(self._processes)
+            self.postgres.start()
+            self.redis.start()
+            self.s3.start(BUCKET)
+            self.account.note("PostgreSQL, Redis and Ceph's S3 server run")
+            stack.enter_context(self.airflow)
+            self.airflow.wait_for_dags([f"{name}_{storage}" for name in DAGS for storage in STORAGES])
+            self.account.note(f"Airflow runs: {', '.join(_COMMANDS)}")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def trigger(self, name: str) -> list[DagRun]:
+        """Begin a run of a DAG on each storage."""
+        return [
+            self.airflow.api.trigger(f"{name}_{storage}", logical_date=self.moment) for storage in STORAGES
+        ]
+
+    def tasks(self, name: str, *storages: str) -> list[TaskInstance]:
+        """Return the tasks of a DAG on some storages, or on all."""
+        return [
+            task
+            for storage in storages or STORAGES
+            for task in self.airflow.api.task_instances(f"{name}_{storage}")
+        ]
+
+    def target(self, task: TaskInstance) -> Target:
+        """Return what a task commits."""
+        return Target(dag_id=task.dag_id, task_id=task.task_id, slot=Slot(logical_date=self.moment))
+
+    def until(self, is_so: Callable[[], object], text: str, *, limit: float = 120.0) -> None:
+        """Wait for something.
+
+        Raises:
+            FailedCheckError: It does not happen in time.
+        """
+        deadline = time.monotonic() + limit
+        while not is_so():
+            self.airflow.check()
+            self._processes.check()
+            if time.monotonic() > deadline:
+                raise FailedCheckError(f"not so within {limit:.0f} s: {text}")
+            time.sleep(0.3)
+
+    def until_ended(self, names: Collection[str], *, limit: float = 180.0) -> None:
+        """Wait until all tasks of DAGs have ended."""
+        self.until(
+            lambda: all(task.state in ENDED for name in names for task in self.tasks(name)),
+            f"all tasks of {', '.join(names)} have ended",
+            limit=limit,
+        )
+
+    @asynccontextmanager
+    async def open_store(self, storage: str) -> AsyncIterator[TargetStore]:
+        """Open a store past Airflow."""
+        root = parse_root(self.roots[storage])
+        async with open_storage(root, s3_settings=self.s3.settings) as opened:
+            yield TargetStore(opened)
+
+    def _environment(self) -> dict[str, str]:
+        settings = self.s3.settings
+        connection = {
+            "conn_type": "aws",
+            "login": settings.access_key_id,
+            "password": settings.secret_access_key,
+            "extra": {"endpoint_url": settings.endpoint_url, "region_name": settings.region},
+        }
+        return _IMPATIENCE | {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "32",
+            "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "100",
+            "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT": str(SLOTS),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self.postgres.address}",
+            "AIRFLOW__CELERY__BROKER_URL": self.redis.url,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{self.postgres.address}",
+            "AIRFLOW_CONN_LAKE": json.dumps(connection),
+            "E2E_LOCAL_ROOT": self.roots["local"],
+            "E2E_S3_ROOT": self.roots["s3"],
+            "E2E_TABLES": str(TABLES),
+            "E2E_WAITS": str(WAITS),
+            "E2E_LONG": str(LONG),
+        }
+
+
+def storage_of(task: TaskInstance) -> str:
+    """Return on which storage a task works."""
+    return task.dag_id.rpartition("_")[2]
