@@ -85,7 +85,7 @@ def check_root(value: Any, name: str = "root") -> str:
     return value
 
 
-def _check_conn_id(value: Any, name: str) -> str | None:
+def _check_text(value: Any, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ConfigError(f"{name} must be a string, got {type(value).__name__}")
     return value or None
@@ -163,7 +163,7 @@ class Settings:
     conn_id: str | None = _setting(
         "Airflow connection that opens the root: of type fs for a folder, aws for S3. Left out, a folder is "
         "opened as it is, S3 with the credentials that the machine has.",
-        _check_conn_id,
+        _check_text,
         default=None,
         example="aws_default",
     )
@@ -220,6 +220,13 @@ class Settings:
         default=(),
         convert=_words,
         example="lake, archive",
+    )
+    target_url: str | None = _setting(
+        "Address that the link Targets of a task opens; {root}, {bucket} and {prefix} in it stand for where "
+        "the task's targets are. Left out, it is the page that Airflow's API server has of them.",
+        _check_text,
+        default=None,
+        example="https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What Airflow is told of the package: its settings, triggers and decorators."""
+"""What Airflow is told of the package: its settings, triggers, links and decorators."""
 
 from importlib.metadata import version
 from typing import Any
@@ -27,6 +27,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "extra-links": ["fileflow_async.operators.links.TargetsLink"],
         "task-decorators": [{"name": "dive", "class-name": "fileflow_async.decorators.dive_task"}],
     }
 

@@ -199,12 +199,14 @@ class Worker:
 
     Attributes:
         deferred: What the last task said when it deferred: its trigger, timeout and method.
+        xcoms: What tasks have pushed, by key.
     """
 
     deferred: dict[str, Any] | None = None
     next_method: str | None = None
     next_kwargs: dict[str, Any] | None = None
     told: list[dict[str, Any]] = field(default_factory=list)
+    xcoms: dict[str, Any] = field(default_factory=dict)
 
     def run(self, operator: BaseOperator) -> TaskRunResult:
         """Run a task of a DAG until it ends or defers."""
@@ -231,6 +233,8 @@ class Worker:
             self.told.append(body)
             if body.get("state") == "deferred":
                 self.deferred = body
+        if "/xcoms/" in path and request.method == "POST":
+            self.xcoms[path.rpartition("/")[2]] = body
         return httpx.Response(200, json={"ok": True})
 
     def _context(self) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def test_without_any_configuration_there_are_good_defaults(machine: Path) -> Non
         abandoned_after=86_400.0,
         retention_days=7,
         allowed_buckets=(),
+        target_url=None,
     )
 
 
@@ -167,6 +168,7 @@ ENVIRONMENT: list[tuple[str, str, object]] = [
     ("retention_days", "0", 0),
     ("allowed_buckets", "lake, archive", ("lake", "archive")),
     ("allowed_buckets", "", ()),
+    ("target_url", "https://lake.example/{prefix}", "https://lake.example/{prefix}"),
 ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fileflow_async.cli.findings import Finding, Verdict
+from fileflow_async.storage.inotify import Inotify
 from fileflow_async.storage.resolve import LocalRoot, parse_root
 
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -68,6 +69,11 @@ def _space(directory: str) -> Finding:
 
 
 def _inotify() -> Finding:
+    try:
+        Inotify().close()
+    except OSError as error:
+        what = f"waits find commits by polling only: {error.strerror}"
+        return Finding("inotify", Verdict.ADVICE, what, "On Linux max_user_instances may be used up.")
     for name, least in _LEAST.items():
         try:
             limit = int((_INOTIFY / name).read_text())

@@ -1,11 +1,11 @@
 """Operators that read what other tasks committed and commit what they make."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from itertools import chain
 from typing import Any
 
-from airflow.sdk import Context
+from airflow.sdk import BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from fileflow_async.dependency import Dependency, declared, operator_in
@@ -24,6 +24,7 @@ from fileflow_async.operators.inputs import (
     places_of,
 )
 from fileflow_async.operators.lineage import Lineage, emit, openlineage
+from fileflow_async.operators.links import TargetsLink
 from fileflow_async.operators.tries import assignment, is_final
 from fileflow_async.places import Places
 from fileflow_async.store import TargetStore
@@ -55,13 +56,19 @@ class DiveOperator(EngineOperator):
     """
 
     template_fields: Sequence[str] = _TEMPLATED
+    operator_extra_links: Collection[BaseOperatorLink] = (TargetsLink(),)
     lineage: Lineage | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep the template fields of all the classes that are mixed."""
+        """Keep the template fields, and the links, of all the classes that are mixed."""
         super().__init_subclass__(**kwargs)
         inherited = (vars(base).get("template_fields", ()) for base in cls.__mro__)
         cls.template_fields = tuple(dict.fromkeys(chain.from_iterable(inherited)))
+        links = [vars(base).get("operator_extra_links", ()) for base in cls.__mro__]
+        if not any(isinstance(each, property) for each in links):  # else it stays that of whoever comes first
+            cls.operator_extra_links = tuple(
+                {link.name: link for each in links[::-1] for link in each}.values()
+            )
 
     def __init__(
         self,

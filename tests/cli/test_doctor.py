@@ -1,5 +1,6 @@
 """`doctor`, and what each of its checks says."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -147,6 +148,15 @@ def test_the_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> None:
     }.items():
         assert machine_checks.file_system_of(path, mounts) == expected, path
     assert machine_checks.file_system_of("/", tmp_path / "nothing") is None
+
+
+def test_a_system_without_inotify_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(machine_checks, "Inotify", none)
+    assert machine_checks._inotify().verdict is Verdict.ADVICE
+    assert "Too many open files" in machine_checks._inotify().what
 
 
 def test_limits_of_inotify_that_are_low_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
