@@ -5,9 +5,44 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 try:
+    from airflow.sdk.bases.decorator import determine_kwargs
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+    )
+except ImportError:  # before 3.2
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        AirflowFailException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralTimeout,
+    )
+    from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
+
+try:
     from airflow.sdk.observability import stats as _stats
 except ImportError:  # before 3.2
     _stats = None  # type: ignore[assignment]
+
+__all__ = [
+    "AirflowFailException",
+    "AirflowRescheduleException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "AssetState",
+    "TaskDeferralTimeout",
+    "asset_states",
+    "count",
+    "determine_kwargs",
+    "timing",
+]
 
 
 def count(metric: str, number: int = 1, *, tags: Mapping[str, str] | None = None) -> None:

@@ -6,13 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow.sdk import Context
-from airflow.sdk.bases.decorator import (
-    DecoratedOperator,
-    TaskDecorator,
-    determine_kwargs,
-    task_decorator_factory,
-)
+from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
 
+from fileflow_async._compat import determine_kwargs
 from fileflow_async.errors import FormatError
 from fileflow_async.operators.dive import DiveOperator, result_of
 from fileflow_async.target import Reference

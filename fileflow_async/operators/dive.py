@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink, Context
-from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from fileflow_async._compat import AirflowTaskTimeout
 from fileflow_async.dependency import Dependency, declared, operator_in
 from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError, FileflowError

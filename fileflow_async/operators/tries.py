@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
+from fileflow_async._compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from fileflow_async.dependency import Dependency
 from fileflow_async.manifest import Producer
 from fileflow_async.target import Reference, Slot

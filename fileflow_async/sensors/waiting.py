@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, Protocol, cast
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context
-from airflow.sdk.exceptions import (
+from airflow.triggers.base import BaseTrigger
+
+from fileflow_async._compat import (
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -16,8 +18,6 @@ from airflow.sdk.exceptions import (
     AirflowTaskTimeout,
     TaskDeferralTimeout,
 )
-from airflow.triggers.base import BaseTrigger
-
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import Settings, check_poke_interval, check_seconds
 from fileflow_async.errors import (
