@@ -32,6 +32,9 @@ from fileflow_async.target import Reference, check_name
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.work import OUTPUT, Work
 
+if TYPE_CHECKING:
+    from fileflow_async.storage_drivers import StorageDriver
+
 _TEMPLATED = ("fileflow_root", "fileflow_conn_id")
 
 
@@ -58,6 +61,7 @@ class DiveOperator(EngineOperator):
     template_fields: Sequence[str] = _TEMPLATED
     operator_extra_links: Collection[BaseOperatorLink] = (TargetsLink(),)
     lineage: Lineage | None = None
+    _storage: "StorageDriver | None" = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keep the template fields, and the links, of all the classes that are mixed."""
@@ -91,6 +95,22 @@ class DiveOperator(EngineOperator):
         for upstream in map(operator_in, (data_dependencies or {}).values()):
             if not isinstance(upstream, str | Dependency):
                 self.set_upstream(upstream)
+
+    @property
+    def storage(self) -> "StorageDriver":
+        """The storage driver that is configured, for code that moves over from fileflow; targets need none.
+
+        It is made when it is first asked for, and may be set, such as in a test.
+        """
+        if self._storage is None:
+            from fileflow_async.storage_drivers import get_storage_driver
+
+            self._storage = get_storage_driver()
+        return self._storage
+
+    @storage.setter
+    def storage(self, driver: "StorageDriver") -> None:
+        self._storage = driver
 
     def open_store(self) -> AbstractAsyncContextManager[TargetStore]:
         """Open the task's store."""

@@ -27,6 +27,7 @@ from fileflow_async import (
     open_store,
 )
 from fileflow_async.errors import ConfigError, DependencyError, GateError, TargetNotFoundError
+from fileflow_async.storage_drivers import FileStorageDriver
 from fileflow_async.target import Target
 from tests.airflow_context import FakeRun
 
@@ -249,6 +250,25 @@ def test_it_mixes_with_other_operators_in_either_order(kind: Any, run: FakeRun) 
     assert (task.bash_command, task.fileflow_root) == ("echo {{ ds }}", "file:///x")
     assert task.data_dependencies == {"x": Dependency("extract")}
     assert copy.deepcopy(task).data_dependencies == task.data_dependencies
+
+
+def test_the_storage_of_the_original_is_there_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: FakeRun
+) -> None:
+    """Made by its settings at the first use: an operator is copied without it; a test sets its own."""
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__STORAGE_PREFIX", str(tmp_path / "old"))
+    task = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    assert "_storage" not in vars(task)
+    assert isinstance(task.storage, FileStorageDriver)
+    assert task.storage is task.storage
+    assert task.storage.prefix == str(tmp_path / "old")
+    task.storage = mine = FileStorageDriver(str(tmp_path / "mine"))
+    assert task.storage is mine
+    copied = copy.deepcopy(task)
+    assert isinstance(copied.storage, FileStorageDriver)
+    assert copied.storage.prefix == mine.prefix
+    copied.execute(run.context("extract"))
+    assert not list(tmp_path.glob("mine/**/*"))
 
 
 def test_a_mixed_operator_reads_and_writes_in_a_block(run: FakeRun) -> None:

@@ -207,7 +207,7 @@ def test_a_parameter_of_a_function_is_a_dict_of_a_set(run: FakeRun) -> None:
         return {name: value["try"] for name, value in sales.items()}
 
     @dive(data_dependencies=SALES)  # type: ignore[untyped-decorator]
-    def count(sales):  # type: ignore[no-untyped-def]
+    def count(sales: Any) -> int:
         return len(sales)
 
     assert read(total().operator.execute(run.context("total"))) == {"orders": 1, "customers": 1}
