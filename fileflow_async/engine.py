@@ -39,6 +39,11 @@ class Engine:
         self._closing = True
         self._runner.__exit__(kind, error, traceback)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a coroutine runs right now, so that no other can."""
+        return self._runner.get_loop().is_running()
+
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         """Return what the coroutine returns.
 
@@ -46,7 +51,7 @@ class Engine:
             RuntimeError: It was called by a coroutine that runs here.
         """
         loop = self._runner.get_loop()
-        if loop.is_running():
+        if self.is_busy:
             coroutine.close()
             raise RuntimeError("this is sync, and was called from a coroutine; await its async twin instead")
         result: asyncio.Future[Result] = loop.create_future()

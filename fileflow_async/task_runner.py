@@ -1,9 +1,11 @@
 """The logic of a task: it reads what others committed, and what it writes is committed after it."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
 from fileflow_async.draft import FileDraft
@@ -12,6 +14,7 @@ from fileflow_async.errors import ConfigError
 from fileflow_async.storage.protocol import PIECE
 from fileflow_async.store import ContentOptions
 from fileflow_async.target import Reference
+from fileflow_async.upstream_file import UpstreamFile, spooled
 from fileflow_async.work import OUTPUT, OutputOptions, Work
 
 if TYPE_CHECKING:
@@ -65,8 +68,13 @@ class AsyncTaskRunner:
         return self.work.output_uri()
 
     async def get_upstream_stream(self, data_dependency_key: str, dag_id: str | None = None) -> IO[bytes]:
-        """Return an input as a file that can be sought in, at its start."""
-        return io.BytesIO(await self.work.read(data_dependency_key, dag_id=dag_id))
+        """Return an input as a file that can be sought in, at its start, in bounded memory.
+
+        It is verified. A large one lies on disk: read it by `asyncio.to_thread`. It is closed with the try.
+        """
+        file = await spooled(self.work.open_input(data_dependency_key, dag_id=dag_id))
+        self.work.at_end(partial(asyncio.to_thread, file.close))
+        return file
 
     async def read(self, key: str | Reference, kind: Any = None, **options: Any) -> Any:
         """Return an input as a value: what suits its format, or the kind that is asked for.
@@ -127,7 +135,7 @@ class AsyncTaskRunner:
     async def write_from_stream(self, stream: IO[Any], content_type: str = "text/plain") -> None:
         """Write what a file holds, from where it stands, as the output, in bounded memory."""
         async with self.open_output(format="bytes", content_type=content_type, encoding="utf-8") as out:
-            while piece := stream.read(PIECE):
+            while piece := await asyncio.to_thread(stream.read, PIECE):
                 await out.write(piece)
 
     async def write(
@@ -212,8 +220,16 @@ class TaskRunner:
         return self._do(self._twin.get_output_filename)
 
     def get_upstream_stream(self, data_dependency_key: str, dag_id: str | None = None) -> IO[bytes]:
-        """Return an input as a file that can be sought in, at its start."""
-        return self._do(self._twin.get_upstream_stream, data_dependency_key, dag_id)
+        """Return an input as a file that can be sought in, at its start, in bounded memory.
+
+        It is read as it is needed, and verified at its end, with an error if it is damaged. It is closed with
+        the try.
+        """
+        work = self.work
+        reference = self._do(work.find, data_dependency_key, dag_id)
+        file = UpstreamFile(lambda: work.open_input(reference), reference.size, self._running)
+        work.at_end(file.end)
+        return io.BufferedReader(file, PIECE)
 
     def read(self, key: str | Reference, kind: Any = None, **options: Any) -> Any:
         """Return an input as a value; see `AsyncTaskRunner.read`."""
@@ -261,7 +277,10 @@ class TaskRunner:
 
     def write_from_stream(self, stream: IO[Any], content_type: str = "text/plain") -> None:
         """Write what a file holds, from where it stands, as the output, in bounded memory."""
-        self._do(self._twin.write_from_stream, stream, content_type)
+        # Here and not on the loop: the file may be an input, which draws on the loop itself.
+        with self.open_output(format="bytes", content_type=content_type, encoding="utf-8") as out:
+            while piece := stream.read(PIECE):
+                out.write(piece)
 
     def write(
         self,

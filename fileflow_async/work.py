@@ -1,6 +1,6 @@
 """What one try of a task reads and writes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -217,6 +217,10 @@ class Work:
         yield draft
         await draft.finish()
         self._open.discard(name)
+
+    def at_end(self, clean_up: Callable[[], Awaitable[object]]) -> None:
+        """Have something done when the try ends, well or not."""
+        self._stack.push_async_callback(clean_up)
 
     def output_uri(self, name: str = OUTPUT) -> str:
         """Return the URI of an output's folder, and that of its data once it is committed."""
