@@ -26,6 +26,7 @@ from demo.watching import Watch
 
 DAGS = Path(__file__).parents[1] / "dags"
 LOG_END = 25  # lines of a failed task's log: a traceback fits
+PREFACE = "Log message source details"
 USUAL_PORT = 8080
 
 
@@ -77,7 +78,7 @@ def run(home: Path, screen: Screen, *, port: int | None, once: bool) -> int:
         with screen.busy("half a minute ..."):
             stack.enter_context(airflow)
             airflow.wait_for_dags([*CONSUMERS, PRODUCER])
-        watch = Watch(airflow.api, tell=screen.change)
+        watch = Watch(airflow.api, tell=screen.change, check=airflow.check)
         day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         try:
             with screen.busy("..."):
@@ -118,9 +119,12 @@ def judge(screen: Screen, watch: Watch, store: Path, day: datetime) -> int:
 def log_end(api: AirflowApi, instance: TaskInstance) -> Sequence[str]:
     """Return the last lines of a task's log, or why there are none."""
     try:
-        return api.log(instance)[-LOG_END:]
+        lines = api.log(instance)
     except httpx.HTTPStatusError as error:
         return [f"there is none: {error.response.status_code}"]
+    if PREFACE in lines[0]:  # where Airflow has looked for the log, which helps nobody here
+        lines = lines[lines.index("::endgroup::") + 1 :]
+    return lines[-LOG_END:]
 
 
 def stay(airflow: Airflow, screen: Screen) -> None:

@@ -30,6 +30,7 @@ class Watch:
     Attributes:
         api: Where to ask.
         tell: Called with each change.
+        check: Called before each look; raises where looking on makes no sense.
         runs: The runs that are looked at.
         states: What each task is in, by its name.
         spent: How many seconds each task was seen in each state, by name and state.
@@ -37,6 +38,7 @@ class Watch:
 
     api: AirflowApi
     tell: Callable[[Change], None]
+    check: Callable[[], None] = lambda: None
     runs: list[DagRun] = field(default_factory=list)
     states: dict[str, str | None] = field(default_factory=dict)
     spent: dict[tuple[str, str | None], float] = field(default_factory=lambda: defaultdict(float))
@@ -61,6 +63,7 @@ class Watch:
 
     def look(self) -> Slots:
         """Look once, tell what has changed, and return the pool's slots."""
+        self.check()
         instances = self.instances()
         slots = self.api.slots()
         self._note(time.monotonic())

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from demo import watching
 from demo.airflow_api import AirflowApi, DagRun
+from demo.processes import ProcessError
 from demo.screen import Screen
 from demo.watching import Watch
 
@@ -126,6 +127,19 @@ def test_a_look_goes_on_until_it_is_so(watch: Watch, server: Server, monkeypatch
     assert (slots.occupied, slots.deferred) == (0, 1)
     with pytest.raises(TimeoutError, match="after 0 s it is still not so: two wait"):
         watch.until(lambda slots: slots.deferred == 2, "two wait", limit=0)
+
+
+def test_nobody_watches_an_airflow_that_is_gone(watch: Watch, server: Server) -> None:
+    """It would be a wait for nothing."""
+    server.looks = [([], pool(0, 0))]
+    watch.look()
+
+    def check() -> None:
+        raise ProcessError("triggerer ended by signal 9")
+
+    watch.check = check
+    with pytest.raises(ProcessError, match="triggerer"):
+        watch.until(lambda _: False, "never", limit=10)
 
 
 def test_the_time_in_a_state_is_added_up(watch: Watch, server: Server) -> None:
