@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
-
+from fileflow_async.aside import aside
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.errors import ConfigError
 
@@ -77,12 +76,12 @@ async def fetch(conn_id: str) -> ConnectionDetails:
     """
     if not conn_id:
         raise ConfigError("conn_id is empty")
-    ask, ask_synchronously, missing = await _in_thread(_airflow)(conn_id)
+    ask, ask_synchronously, missing = await aside(_airflow, conn_id)
     try:
         try:
             found = await ask(conn_id)
         except missing:  # dag.test() says so of every connection in the database: it has no asynchronous path
-            found = await _in_thread(ask_synchronously)(conn_id)
+            found = await aside(ask_synchronously, conn_id)
     except missing as error:
         raise ConfigError(
             f"connection {conn_id!r} does not exist",
@@ -166,10 +165,6 @@ def run_synchronously(work: Coroutine[Any, Any, R]) -> R:
     with ThreadPoolExecutor(max_workers=1) as thread:
         # With the context: that is where Airflow keeps a connection that is tested before it is stored.
         return thread.submit(contextvars.copy_context().run, asyncio.run, work).result()
-
-
-def _in_thread(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    return sync_to_async(function, thread_sensitive=False)
 
 
 def _airflow(conn_id: str) -> "tuple[_AskAsync, _Ask, type[Exception]]":

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from functools import partial
 
-from asgiref.sync import sync_to_async
-
+from fileflow_async.aside import aside
 from fileflow_async.config import Settings
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.hooks.connection import connection
@@ -64,7 +63,7 @@ def _lies_in(folder: str, fence: str) -> bool:
 
 
 async def _bucket(uri: str, conn_id: str | None) -> AbstractAsyncContextManager[Storage]:
-    settings = await sync_to_async(Settings.load, thread_sensitive=False)()  # it may read airflow.cfg
+    settings = await aside(Settings.load)  # it may read airflow.cfg
     root = parse_root(uri, allowed_buckets=_allowed(settings))
     if conn_id is None:
         return open_storage(root)

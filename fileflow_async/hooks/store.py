@@ -7,8 +7,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any, Literal
 
-from asgiref.sync import sync_to_async
-
+from fileflow_async.aside import aside
 from fileflow_async.clock import Clock
 from fileflow_async.config import SECTION, Settings, configured, default_root
 from fileflow_async.errors import ConfigError
@@ -54,8 +53,7 @@ async def open_store(
         TargetAccessError: It may not be used.
     """
     given = {"durability": durability, "feed": feed, "abandoned_after": abandoned_after}
-    plan = sync_to_async(_plan, thread_sensitive=False)  # it may read airflow.cfg
-    settings, where, is_default = await plan(root, conn_id, given)
+    settings, where, is_default = await aside(_plan, root, conn_id, given)  # it may read airflow.cfg
     budget = BRIEF if impatient else PATIENT
     storage = await _storage(where, settings, create=create or is_default, budget=budget)
     async with storage as opened:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from fileflow_async.aside import aside
 from fileflow_async.storage import s3_page, s3_reply
 from fileflow_async.storage.s3_settings import S3Settings
 
@@ -21,7 +22,7 @@ async def client(settings: S3Settings) -> AsyncIterator[Any]:
     Importing aiobotocore takes 1.1 s, parsing its models 60 to 130 ms, and reading the AWS files blocks as
     well: so all but the last 4 ms happen in a thread.
     """
-    session = await asyncio.to_thread(_session, settings)
+    session = await aside(_session, settings)
     async with session.create_client(
         "s3",
         region_name=settings.region,
