@@ -4,9 +4,10 @@
 import asyncio
 import inspect
 import json
+import random
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,7 @@ LARGEST = 16_000  # bytes of an event: it is a row in Airflow's database
 _PROMPTLY = 1.0  # seconds in which a cancelled trigger has ended
 _GLANCE = 0.03  # seconds in which a wrong argument is found
 _TURNS = 40  # turns of the loop, after each of which it is cancelled
+_A_WHILE = 0.02  # seconds in which it has opened what it waits for, and looked
 
 # What stands in a database after a downgrade, a typing error or a template that was not filled in.
 ODD: tuple[Any, ...] = (
@@ -58,6 +60,7 @@ class TriggerContract:
         is_endless: Whether it fires any number of events, as the trigger of an `AssetWatcher` does.
         secrets: Texts that must show up nowhere, such as the password of a connection that is configured.
         slack: Threads and descriptors that the event loop may keep for later.
+        rounds: How many waits one after another must leave nothing.
     """
 
     pytestmark = pytest.mark.asyncio
@@ -66,6 +69,7 @@ class TriggerContract:
     is_endless: ClassVar[bool] = False
     secrets: ClassVar[Sequence[str]] = ()
     slack: ClassVar[int] = 8
+    rounds: ClassVar[int] = 1000
 
     def arguments(self) -> Mapping[str, Any]:
         """Return a value for every argument, none of them its default."""
@@ -190,16 +194,11 @@ class TriggerContract:
 
     async def test_cancelling_ends_it_at_any_moment(self) -> None:
         """Promptly, and without a task, a thread or a descriptor left behind."""
-        await self._cancel(after=3)  # what is imported and started once a process
-        await _until(lambda: not _others())
-        before = await _kept()
-        for turns in range(_TURNS):
-            await self._cancel(after=turns)
-            assert not _others(), f"tasks are left {turns} turns of the loop after its start"
-        until = time.monotonic() + PATIENCE
-        while any(now > then + self.slack for now, then in zip(await _kept(), before, strict=True)):
-            assert time.monotonic() < until, "threads or descriptors are left"
-            await asyncio.sleep(0.02)
+        await self._leaves_nothing(range(_TURNS))
+
+    async def test_rounds_without_end_leave_nothing(self) -> None:
+        """A triggerer runs for months; what a wait has opened is closed when it ends."""
+        await self._leaves_nothing(range(self.rounds), longest=_A_WHILE)
 
     async def test_no_secret_shows(self, caplog: pytest.LogCaptureFixture) -> None:
         """Arguments, events and logs are plain text in Airflow's database and files."""
@@ -215,7 +214,21 @@ class TriggerContract:
             part for name in _parameters(self.kind) for part in name.split("_")
         }
 
-    async def _cancel(self, *, after: int) -> None:
+    async def _leaves_nothing(self, rounds: Iterable[int], *, longest: float = 0.0) -> None:
+        """Begin to wait and cancel it again, each time after so many turns of the loop."""
+        await self._cancel(after=3)  # what is imported and started once a process
+        await _until(lambda: not _others())
+        before = await _kept()
+        for number in rounds:
+            turns, seconds = number % _TURNS, 0.0 if number % 5 else random.uniform(0.0, longest)
+            await self._cancel(after=turns, seconds=seconds)
+            assert not _others(), f"tasks are left {turns} turns of the loop after its start"
+        until = time.monotonic() + PATIENCE
+        while any(now > then + self.slack for now, then in zip(await _kept(), before, strict=True)):
+            assert time.monotonic() < until, "threads or descriptors are left"
+            await asyncio.sleep(0.02)
+
+    async def _cancel(self, *, after: int, seconds: float = 0.0) -> None:
         async def run() -> None:
             async for _ in _run(self.waiting()):
                 pass
@@ -223,6 +236,8 @@ class TriggerContract:
         task = asyncio.create_task(run())
         for _ in range(after):
             await asyncio.sleep(0)
+        if seconds:
+            await asyncio.sleep(seconds)
         began = time.monotonic()
         task.cancel()
         await asyncio.wait([task], timeout=PATIENCE)

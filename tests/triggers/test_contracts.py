@@ -22,6 +22,7 @@ from fileflow_async.testing.trigger_contract import TriggerContract
 from fileflow_async.triggers import FileTargetEventTrigger, FileTargetStartTrigger, FileTargetTrigger
 from fileflow_async.triggers.file_target_start import to_payload
 from tests.airflow_harness import through_airflow
+from tests.s3_servers.backdoor import Backdoor
 
 KEY = "shop/20260921T000000Z/extract/output"
 THERE = "shop/20260921T000000Z/there/output"
@@ -76,6 +77,42 @@ class TestFileTargetTrigger(OfTargets):
 
     def firing(self) -> FileTargetTrigger:
         return FileTargetTrigger(root=self.root, targets=[THERE], conn_id="disk")
+
+
+class TestFileTargetTriggerInABucket(TestFileTargetTrigger):
+    """The same in S3: no connection is left either."""
+
+    @pytest_asyncio.fixture(autouse=True)
+    async def store(self, bucket: Backdoor, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[override]
+        """Make a store in a bucket, opened through a connection."""
+        connection = {
+            "conn_type": "aws",
+            "login": "AKIAPLANTED",
+            "password": PASSWORD,
+            "extra": {
+                "endpoint_url": f"http://127.0.0.1:{bucket.port}",
+                "region_name": "us-east-1",
+                "config_kwargs": {"s3": {"addressing_style": "path"}},
+            },
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # where no connection is named
+            monkeypatch.setenv(name, "planted")
+        self.root = f"s3://{bucket.bucket}/ff"
+        async with open_store(self.root, "lake") as store, store.write(THERE) as out:
+            await out.write(b"data")
+
+    def waiting(self) -> FileTargetTrigger:
+        return FileTargetTrigger(root=self.root, targets=[KEY], conn_id="lake")
+
+    def firing(self) -> FileTargetTrigger:
+        return FileTargetTrigger(root=self.root, targets=[THERE], conn_id="lake")
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(300)
+    async def test_rounds_without_end_leave_nothing(self) -> None:
+        """Each round opens a client, and closes its connections."""
+        await super().test_rounds_without_end_leave_nothing()
 
 
 class TestFileTargetStartTrigger(OfTargets):
