@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
-LONG = os.environ.get("FILEFLOW_FAULTS") == "long"
-"""Whether all is tried that there is, which takes the better part of an hour; otherwise a sample."""
+FORM = os.environ.get("FILEFLOW_FAULTS", "sample")
+"""How much is tried: a `sample` of seconds, a `normal` run of minutes, or a `long` one of an hour."""
+LONG = FORM == "long"
+
+
+def size(*, sample: int, normal: int, long: int) -> int:
+    """Return how much of something this form tries."""
+    return {"sample": sample, "normal": normal, "long": long}[FORM]
 
 
 class Tally:
@@ -47,7 +53,7 @@ class Tallies:
         """Print them, and write them where FILEFLOW_TALLY says."""
         if not self._found:
             return
-        terminalreporter.section("what was tried" + (" (all of it)" if LONG else " (a sample)"))
+        terminalreporter.section("what was tried" + (f" ({FORM})"))
         for what, counts in sorted(self._found.items()):
             line = ", ".join(f"{number:,} {outcome}" for outcome, number in counts.items())
             terminalreporter.write_line(f"{what}: {line}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,16 +14,20 @@ from fileflow_async.errors import FileflowError, TargetCorruptError
 from fileflow_async.status import State
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.storage.protocol import Storage
+from fileflow_async.storage.s3 import S3Storage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference
 from fileflow_async.testing.memory import MemoryStorage
 from tests.conftest import ImpatientClock
-from tests.crash.tally import LONG, Tally
+from tests.crash.tally import Tally, size
 from tests.crash.works import KEY, PARTS, value
+from tests.s3_servers.backdoor import Backdoor
 
 WHAT = "reads of damaged files"
 DATA = value("data", 300)
-FLIPS = 5000 if LONG else 150  # of each file on each storage
+MEBIBYTE = value("mebibyte", 1024 * 1024)
+FLIPS = size(sample=150, normal=2500, long=5000)  # of each file on each storage; a server is slower
+IN_S3 = size(sample=5, normal=50, long=1000)
 
 
 @dataclass
@@ -34,6 +39,8 @@ class Victim:
     write: Callable[[str, bytes | None], None]
     reference: Reference
     tally: Tally
+    flips: int = FLIPS
+    expected: bytes = DATA
 
     @property
     def data_key(self) -> str:
@@ -62,7 +69,7 @@ class Victim:
             data = await self.store.read(what)
         except FileflowError as error:
             return type(error).__name__
-        assert data == DATA
+        assert data == self.expected
         return "right"
 
     async def _stream(self) -> str:
@@ -73,13 +80,13 @@ class Victim:
                     got += piece
         except FileflowError as error:
             return type(error).__name__
-        assert got == DATA
+        assert got == self.expected
         return "right"
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "s3"])
 def victim(request: pytest.FixtureRequest, tmp_path: Path, tally: Tally) -> Iterator[Victim]:
-    clock = ImpatientClock()
+    clock, flips = ImpatientClock(), FLIPS
     storage: Storage
     with asyncio.Runner() as runner, ExitStack() as stack:
         if request.param == "memory":
@@ -89,6 +96,18 @@ def victim(request: pytest.FixtureRequest, tmp_path: Path, tally: Tally) -> Iter
                 memory.objects.pop(key, None)
                 if data is not None:
                     memory.objects[key] = (data, clock.time())
+
+        elif request.param == "s3":
+            bucket = Backdoor(request.getfixturevalue("s3_port"), f"test-{uuid.uuid4().hex}")
+            runner.run(bucket.make())
+            settings = request.getfixturevalue("s3_settings")(bucket.port)
+            storage = s3 = S3Storage(bucket.bucket, settings=settings)
+            runner.run(s3.__aenter__())
+            stack.callback(lambda: runner.run(s3.__aexit__(None, None, None)))
+            flips = IN_S3
+
+            def write(key: str, data: bytes | None) -> None:
+                runner.run(bucket.delete(key) if data is None else bucket.put(key, data))
 
         else:
             storage = local = LocalStorage(tmp_path / "root", durability="none", create=True)
@@ -102,12 +121,12 @@ def victim(request: pytest.FixtureRequest, tmp_path: Path, tally: Tally) -> Iter
                     path.write_bytes(data)
 
         store = TargetStore(storage, clock=clock)
-        yield Victim(store, runner, write, runner.run(_commit(store)), tally)
+        yield Victim(store, runner, write, runner.run(_commit(store)), tally, flips)
 
 
-async def _commit(store: TargetStore) -> Reference:
+async def _commit(store: TargetStore, data: bytes = DATA) -> Reference:
     async with store.write(KEY, format="csv") as out:
-        await out.write(DATA)
+        await out.write(data)
     assert out.reference is not None
     return out.reference
 
@@ -117,28 +136,28 @@ def flipped(data: bytes, bit: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << bit % 8]) + data[at + 1 :]
 
 
-def some(bits: int) -> list[int]:
-    return random.sample(range(bits), min(FLIPS, bits))
+def some(places: int, most: int) -> list[int]:
+    return random.sample(range(places), min(most, places))
 
 
 def test_a_flipped_bit_of_the_data_is_never_handed_out(victim: Victim) -> None:
     """Any of them."""
-    for bit in some(len(DATA) * 8):
+    for bit in some(len(DATA) * 8, victim.flips):
         assert victim.damage(victim.data_key, flipped(DATA, bit)) == "TargetCorruptError", bit
 
 
 def test_a_flipped_bit_of_the_record_is_told_or_does_no_harm(victim: Victim) -> None:
     """Much of it says who wrote when: that, another version's number apart, is not the data's matter."""
     record = victim.run.run(victim.store.storage.read(victim.record_key))
-    for bit in some(len(record) * 8):
+    for bit in some(len(record) * 8, victim.flips):
         found = victim.damage(victim.record_key, flipped(record, bit))
         assert found in ("right", "TargetCorruptError", "FormatError"), bit
-    assert victim.tally["TargetCorruptError"] > FLIPS / 10
+    assert victim.tally["TargetCorruptError"] > victim.flips / 10
 
 
 def test_data_that_was_cut_is_told(victim: Victim) -> None:
     """Wherever; by its size, so that nobody has to read it for that."""
-    for length in range(len(DATA)):
+    for length in sorted(some(len(DATA), 2 * victim.flips)):
         assert victim.damage(victim.data_key, DATA[:length]) == "TargetCorruptError", length
         status = victim.run.run(victim.store.state(KEY))
         assert status.state is State.CORRUPT
@@ -149,10 +168,24 @@ def test_data_that_was_cut_is_told(victim: Victim) -> None:
 def test_a_record_that_was_cut_is_told(victim: Victim) -> None:
     """Wherever: no part of a record is one."""
     record = victim.run.run(victim.store.storage.read(victim.record_key))
-    for length in range(0, len(record), 1 if LONG else 3):
+    for length in sorted(some(len(record), victim.flips)):
         assert victim.damage(victim.record_key, record[:length]) == "TargetCorruptError", length
         assert victim.run.run(victim.store.state(KEY)).state is State.CORRUPT
     assert victim.damage(victim.record_key, record + b"x") == "TargetCorruptError"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_damage_to_a_large_target_is_told(victim: Victim) -> None:
+    """Of a mebibyte: bits anywhere, and cuts anywhere, near its ends too."""
+    victim.expected = MEBIBYTE
+    victim.reference = victim.run.run(_commit(victim.store, MEBIBYTE))
+    few = max(victim.flips // 25, 1)
+    for bit in some(len(MEBIBYTE) * 8, few):
+        assert victim.damage(victim.data_key, flipped(MEBIBYTE, bit)) == "TargetCorruptError", bit
+    for length in {0, 1, len(MEBIBYTE) - 1, *some(len(MEBIBYTE), few)}:
+        assert victim.damage(victim.data_key, MEBIBYTE[:length]) == "TargetCorruptError", length
+    assert victim.damage(victim.data_key, MEBIBYTE) == "right"
 
 
 def test_missing_files_are_told(victim: Victim) -> None:
@@ -180,7 +213,7 @@ def test_damage_to_one_file_of_a_folder_is_told(victim: Victim) -> None:
     reference = victim.run.run(commit())
     for name, data in PARTS.items():
         key = f"{KEY}/{reference.data}/{name}"
-        for bit in some(len(data) * 8)[:50]:
+        for bit in some(len(data) * 8, min(victim.flips, 50)):
             victim.write(key, flipped(data, bit))
             with pytest.raises(TargetCorruptError, match="does not match its sha256"):
                 victim.run.run(victim.store.read(reference, part=name))

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.crash.judging import CASES, Case, judge, prepare
-from tests.crash.tally import LONG, Tally
+from tests.crash.tally import LONG, Tally, size
 from tests.crash.zygote import Zygote
 
 WHAT = "kills at a random moment"
-TRIES = 400 if LONG else 25  # of each case
+TRIES = size(sample=20, normal=60, long=1000)  # of each case
 
 
 @pytest.mark.slow

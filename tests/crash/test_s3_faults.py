@@ -25,7 +25,7 @@ from fileflow_async.storage.s3 import S3Settings, S3Storage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference
 from tests.conftest import ImpatientClock
-from tests.crash.tally import LONG, Tally
+from tests.crash.tally import LONG, Tally, size
 from tests.crash.works import NEW, NEXT, OLD, value
 from tests.planting import record_for
 from tests.s3_servers.backdoor import Backdoor
@@ -46,6 +46,7 @@ from tests.s3_servers.proxy import (
 )
 
 WHAT = "faults of S3"
+BITS = size(sample=20, normal=100, long=2000)
 PIECE = 6_000
 LARGE = value("large", 3 * PIECE + 7)
 QUICK = Budget(attempts=8, seconds=10, first=0.001, longest=0.01)
@@ -312,3 +313,30 @@ async def test_requests_go_wrong_from_then_on(field: Field, fault: Fault, times:
     await field.try_all(sample(cases, 3))
     if times == 3 and fault is not DENIED:
         assert set(field.tally.counts) == {"right"}
+
+
+def a_bit_flips() -> Fault:
+    """Return the fault that one bit of what is sent changes on its way."""
+    drawn = random.random()
+
+    def bend(request: Request) -> Request:
+        at, bit = divmod(int(drawn * len(request.body) * 8), 8)
+        body = bytearray(request.body)
+        body[at : at + 1] = bytes(each ^ 1 << bit for each in body[at : at + 1])
+        return Request(request.method, request.target, request.headers, bytes(body))
+
+    return Fault(f"bit at {drawn:.4f} flips", bend=bend)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600 if LONG else 60)
+async def test_a_bit_of_what_is_sent_flips(field: Field) -> None:
+    """Of data, of a part or of a record: S3 refuses it by its checksum, and it is sent again."""
+    lengths = {work: await field.length(work) for work in WRITES}
+    cases = [
+        Case(work, a_bit_flips(), random.randint(1, lengths[work]), has_old=number % 4 < 2)
+        for number in range(BITS)
+        for work in [WRITES[number % 2]]
+    ]
+    await field.try_all(cases)
+    assert set(field.tally.counts) == {"right"}
