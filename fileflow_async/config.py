@@ -10,7 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, cast
 
 from fileflow_async.errors import ConfigError, quoted
 
@@ -253,6 +253,20 @@ class Settings:
             if each.name not in found and (text := configured(SECTION, each.name)) is not None:
                 found[each.name] = _understood(text.strip(), each.name, **each.metadata)
         return cls(**found)
+
+
+def configured_poke_interval() -> float:
+    """Return the one setting that every sensor needs when its DAG file is parsed; see `Settings.load`.
+
+    To ask for all of them would take longer than all else that makes a sensor.
+
+    Raises:
+        ConfigError: It cannot be one.
+    """
+    [each] = (each for each in fields(Settings) if each.name == "poke_interval")
+    text = configured(SECTION, each.name)
+    found = each.default if text is None else _understood(text.strip(), each.name, **each.metadata)
+    return cast(float, found)
 
 
 def _understood(

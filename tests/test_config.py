@@ -78,6 +78,20 @@ def test_an_argument_wins_over_the_environment_over_the_file(
     assert (settings.poke_interval, settings.retention_days, settings.feed) == (7.0, 31, "off")
 
 
+def test_what_a_sensor_asks_for_alone_is_what_all_settings_together_say(
+    monkeypatch: pytest.MonkeyPatch, machine: Path
+) -> None:
+    """The same order: environment before airflow.cfg before default; and the same refusal."""
+    assert config.configured_poke_interval() == Settings.load().poke_interval == 5.0
+    write_cfg(machine, "[fileflow]\npoke_interval = 9\n")
+    assert config.configured_poke_interval() == Settings.load().poke_interval == 9.0
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__POKE_INTERVAL", "8")
+    assert config.configured_poke_interval() == Settings.load().poke_interval == 8.0
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__POKE_INTERVAL", "soon")
+    with pytest.raises(ConfigError, match="AIRFLOW__FILEFLOW__POKE_INTERVAL"):
+        config.configured_poke_interval()
+
+
 def test_a_misspelt_argument_is_a_type_error() -> None:
     """A setting that does not exist is never silently dropped."""
     with pytest.raises(TypeError, match="poll_interval"):
