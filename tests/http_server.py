@@ -1,13 +1,17 @@
 """An HTTP server on loopback that does what a test says, down to the bytes on the wire."""
 
 import asyncio
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from aiohttp import web
+
+from fileflow_async.hooks.connection import forget
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -108,6 +112,14 @@ def never() -> Handler:
 
 def redirects(location: str, status: int = 302) -> Handler:
     return says(status, headers={"Location": location})
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, **fields: Any) -> None:
+    """Make a connection, as if nobody had asked for one of that name before."""
+    if "extra" in fields:
+        fields["extra"] = json.dumps(fields["extra"])
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "http", **fields}))
+    forget(conn_id)
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,15 @@ from urllib.parse import urlsplit
 
 from fileflow_async.config import check_seconds
 from fileflow_async.errors import ConfigError, quoted
-from fileflow_async.http.redaction import Redactor, is_secret_header
+from fileflow_async.http.redaction import Redactor
 from fileflow_async.http.request import Pairs, check_address, check_endpoint
 
 Origin = tuple[str, str, int]
 
 _PORTS = {"http": 80, "https": 443}
 _MIB = 1 << 20
+# Headers of a connection whose values are no secrets: hiding "application/json" would garble every text.
+_PLAIN = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "user-agent"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class HttpSettings:
     def redactor(self, *further: str) -> Redactor:
         """Return what hides all secrets of the connection from a text."""
         both = f"{self.login or ''}:{self.password or ''}"
-        headers = (value for name, value in self.headers if is_secret_header(name) or len(value) >= 16)
+        headers = (value for name, value in self.headers if name.lower() not in _PLAIN)
         proxies = (urlsplit(proxy).password for _, proxy in self.proxies)
         params = (value for _, value in self.params)
         encoded = base64.b64encode(both.encode("utf-8", "surrogatepass")).decode()

@@ -19,7 +19,12 @@ from fileflow_async._compat import (
     TaskDeferralTimeout,
 )
 from fileflow_async.clock import Clock, SystemClock
-from fileflow_async.config import Settings, check_poke_interval, check_seconds
+from fileflow_async.config import (
+    Settings,
+    check_poke_interval,
+    check_seconds,
+    configured_poke_interval,
+)
 from fileflow_async.errors import (
     FileflowError,
     TargetAccessError,
@@ -52,7 +57,7 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         timeout: How long to wait in all, in seconds or as a timedelta, however often the wait is deferred; by
             default Airflow's `[sensors] default_timeout`.
         kwargs: As for any sensor. `soft_fail` skips when the time is over, and only then; `never_fail` skips
-            whatever happens.
+            whatever happens. `execution_timeout` ends the wait in every mode; then the task is retried.
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         timeout: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
-        interval = Settings.load().poke_interval if poke_interval is None else poke_interval
+        interval = configured_poke_interval() if poke_interval is None else poke_interval
         check_poke_interval(interval)
         if timeout is not None:
             check_seconds(timeout)
@@ -86,6 +91,10 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
     @abstractmethod
     def policy_of(self, outcome: Outcome) -> str:
         """Return what an outcome does: `fail` or `skip`."""
+
+    def error_of(self, outcome: Outcome) -> type[Exception]:
+        """Return the error that an outcome stands for."""
+        return _ERRORS[outcome]
 
     def missed(self, context: Context, event: WaitEvent) -> None:
         """Do what is to be done when the time is over."""
@@ -116,9 +125,19 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except TaskDeferralTimeout as error:
                 message = (
-                    f"waited {self.timeout:.0f} s; the trigger did not say for what (was a triggerer alive?)"
+                    f"waited {self.patience:.0f} s; the trigger did not say for what (was a triggerer alive?)"
                 )
-                raise WaitTimeoutError(message) from error
+                raise self._too_late(message) from error
+
+    @property
+    def patience(self) -> float:
+        """How many seconds a try waits; Airflow forgets its `execution_timeout` while it is deferred."""
+        limit = self.execution_timeout
+        return self.timeout if limit is None else min(self.timeout, limit.total_seconds())
+
+    def _too_late(self, message: str) -> BaseException:
+        """Return what says that the time is over: for good, or for this try."""
+        return WaitTimeoutError(message) if self.patience == self.timeout else AirflowTaskTimeout(message)
 
     def _proceed(self, context: Context) -> Any:
         while True:
@@ -137,7 +156,7 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
     def _wait(self, context: Context) -> WaitEvent:
         """Wait in the way that is asked for: two of the three leave the worker by an exception."""
         began = self._began(context)
-        deadline = began + self.timeout
+        deadline = began + self.patience
         now = time.time()
         if self.deferrable and now < deadline:
             not_before = now + Settings.load().min_defer_seconds
@@ -182,19 +201,19 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         )
         if event.outcome is Outcome.TIMEOUT:
             self.missed(context, event)
-            raise WaitTimeoutError(self._timed_out(event, first))
+            raise self._too_late(self._timed_out(event, first))
         message = f"{self._called(first.target)}: {first.why}"
         if event.outcome is Outcome.EMPTY:
             message = f"{self._called(first.target)} is complete but empty"
         if self.policy_of(event.outcome) == "skip":
             raise AirflowSkipException(message)
-        raise _ERRORS[event.outcome](message)
+        raise self.error_of(event.outcome)(message)
 
     def _timed_out(self, event: WaitEvent, first: Missing) -> str:
         if event.missing_count == 1 and event.ready_count == 0:
             last = f"last state {first.state} ({first.why})"
-            return f"waited {self.timeout:.0f} s for {self._called(first.target)}; {last}"
-        return f"waited {self.timeout:.0f} s: {event.describe()}"
+            return f"waited {self.patience:.0f} s for {self._called(first.target)}; {last}"
+        return f"waited {self.patience:.0f} s: {event.describe()}"
 
     def _called(self, target: str) -> str:
         """Return how people call a target, as far as its name tells."""

@@ -39,9 +39,9 @@ class HttpTrigger(ArgumentsTrigger):
         endpoint: The path below the connection's address, or a whole URL.
         http_conn_id: The Airflow connection; None where the endpoint is a URL and needs no credentials.
         method: GET, POST …
-        params: What is added to the URL's query.
+        request_params: What is added to the URL's query.
         headers: What is sent in the head, beside the connection's.
-        data: The body, as text.
+        data: The body: text, or the fields of a form.
         json: The body as a value of JSON, instead of `data`.
         ok_status: Statuses that may be it, such as `[200, "202-204"]`; by default 2xx.
         wait_status: Further ones that mean: not yet.
@@ -68,12 +68,12 @@ class HttpTrigger(ArgumentsTrigger):
         not_before: The moment before which no event is fired, in seconds since 1970.
     """
 
-    endpoint: str = ""
+    endpoint: str | None = None
     http_conn_id: str | None = "http_default"
     method: str = "GET"
-    params: Mapping[str, Any] | None = None
+    request_params: Mapping[str, Any] | None = None
     headers: Mapping[str, str] | None = None
-    data: str | None = None
+    data: str | Mapping[str, Any] | None = None
     json: Any = None
     ok_status: Sequence[int | str] | None = None
     wait_status: Sequence[int | str] | None = None
@@ -124,6 +124,13 @@ class HttpTrigger(ArgumentsTrigger):
             _compat.count("fileflow.waits.ended", tags={"outcome": ended})
             _compat.timing("fileflow.wait_seconds", clock.monotonic() - began, tags={"outcome": ended})
         return event
+
+    async def look(self, question: Question, clock: Clock) -> HttpEnded | None:
+        """Look once, and return how the wait ends; None when it goes on."""
+        await question.wait.judge.load()
+        sight = await question.hook.look(question.request)
+        event = await question.take(Look(sight, clock.monotonic()))
+        return None if event is None else await self.settle(event, question)
 
     async def _watch(self, question: "Question", clock: Clock) -> HttpEnded:
         """Judge each look, and end at the deadline at the latest."""

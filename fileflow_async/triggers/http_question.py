@@ -56,7 +56,7 @@ class Question:
         request = Request.of(
             method=trigger.method,
             endpoint=trigger.endpoint,
-            params=trigger.params,
+            params=trigger.request_params,
             headers=trigger.headers,
             data=trigger.data,
             json=trigger.json,
@@ -126,8 +126,6 @@ def _check(trigger: "HttpTrigger") -> None:
         check_seconds(trigger.max_wait, "max_wait")
     if not isinstance(trigger.backoff, bool):
         raise ConfigError(f"backoff must be true or false, got {quoted(trigger.backoff)}")
-    if trigger.data is not None and not isinstance(trigger.data, str):
-        raise ConfigError(f"data must be text, got {type(trigger.data).__name__}")
     for name in _TEXTS:
         if (value := getattr(trigger, name)) is not None and not isinstance(value, str):
             raise ConfigError(f"{name} must be a string, got {quoted(value)}")
