@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import AsyncIterator
 
-from fileflow_async.cli.findings import Finding, Verdict, attempted
-from fileflow_async.errors import StorageError, TargetSupersededError
+from fileflow_async.cli.findings import Finding, Verdict, attempted, wrong
+from fileflow_async.errors import StorageError, TargetAccessError, TargetSupersededError
 from fileflow_async.storage.protocol import Entry
 from fileflow_async.store import TargetStore
 
@@ -20,7 +20,7 @@ async def findings(store: TargetStore) -> AsyncIterator[Finding]:
     try:
         entry = await storage.put(key, _FIRST)
     except StorageError as error:
-        yield Finding("write", Verdict.WRONG, str(error), "Tasks cannot commit; allow writing.")
+        yield _refused("write", error, "Tasks cannot commit; allow writing.")
     else:
         yield Finding("write", Verdict.OK, "an object can be written")
         yield _clocks(began, store.clock.time(), entry)
@@ -75,7 +75,14 @@ async def _read(store: TargetStore, key: str) -> Finding:
     try:
         found = await store.storage.read(key)
     except StorageError as error:
-        return Finding("read", Verdict.WRONG, str(error), "Tasks cannot read their inputs; allow reading.")
+        return _refused("read", error, "Tasks cannot read their inputs; allow reading.")
     if found not in (_FIRST, _SECOND):
         return Finding("read", Verdict.WRONG, f"{store.storage.uri(key)} comes back with other bytes")
     return Finding("read", Verdict.OK, "what was written is read back")
+
+
+def _refused(check: str, error: StorageError, hint: str) -> Finding:
+    """Return the finding that an error is, with the hint where it is about a right."""
+    if isinstance(error, TargetAccessError):
+        return Finding(check, Verdict.WRONG, str(error), hint)
+    return wrong(check, error)

@@ -1,10 +1,14 @@
 """What Airflow loads by its entry point: a page of targets, for reading only."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.plugins_manager import AirflowPlugin
 
+from fileflow_async.config import configured
 from fileflow_async.operators.links import PAGE
+
+_PATH = urlsplit(configured("api", "base_url") or "").path.rstrip("/")  # where Airflow itself is mounted
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
@@ -24,7 +28,7 @@ class FileflowPlugin(AirflowPlugin):
     external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "File targets",
-            "href": PAGE,
+            "href": f"{_PATH}{PAGE}",
             "destination": "nav",
             "category": "browse",
             "url_route": "fileflow-targets",
