@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from airflow.sdk import Asset, AssetAlias, BaseOperator, Context
 
@@ -53,7 +54,11 @@ def _collect(operator: BaseOperator, lineage: Lineage) -> None:
 def openlineage(lineage: Lineage | None) -> Any:
     """Return what OpenLineage's provider asks an operator for, or None where it is not installed."""
     try:
-        from airflow.providers.common.compat.openlineage.facet import Dataset
+        from airflow.providers.common.compat.openlineage.facet import (
+            Dataset,
+            OutputDataset,
+            OutputStatisticsOutputDatasetFacet as Statistics,
+        )
         from airflow.providers.openlineage.extractors import (  # type: ignore[import-not-found]
             OperatorLineage,
         )
@@ -62,9 +67,24 @@ def openlineage(lineage: Lineage | None) -> Any:
     if lineage is None:
         return OperatorLineage()
     return OperatorLineage(
-        inputs=[Dataset(namespace=str(each.root), name=each.target) for each in lineage.inputs],
-        outputs=[Dataset(namespace=str(each.root), name=each.target) for each in lineage.outputs.values()],
+        inputs=[Dataset(*dataset_of(uri)) for uri in _uris(lineage.inputs)],
+        outputs=[
+            OutputDataset(
+                *dataset_of(uri_of(each)),
+                outputFacets={"outputStatistics": Statistics(rowCount=each.rows, size=each.size)},
+            )
+            for each in lineage.outputs.values()
+        ],
     )
+
+
+def dataset_of(uri: str) -> tuple[str, str]:
+    """Return the namespace and the name by which OpenLineage knows what is there, whoever tells of it."""
+    scheme, _, rest = uri.partition("://")
+    if scheme == "file":
+        return scheme, unquote(rest)
+    authority, _, path = rest.partition("/")
+    return f"{scheme}://{authority}", path
 
 
 def _uris(references: Iterable[Reference]) -> Sequence[str]:

@@ -3,8 +3,10 @@
 import asyncio
 import copy
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from fileflow_async import (
     open_store,
 )
 from fileflow_async.errors import ConfigError, DependencyError, GateError, TargetNotFoundError
+from fileflow_async.operators.lineage import dataset_of
 from fileflow_async.storage_drivers import FileStorageDriver
 from fileflow_async.target import Target
 from tests.airflow_context import FakeRun
@@ -430,6 +433,47 @@ def test_what_was_read_and_written_reaches_the_lineage_of_hooks(
     ]
     assert report.lineage is not None
     assert [each.target for each in report.lineage.inputs] == [run.target("extract").key]
+
+
+def test_openlineage_is_told_of_what_was_read_and_written(
+    run: FakeRun, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the names that its convention has for files and objects, with rows and bytes."""
+
+    class Told(SimpleNamespace):
+        def __init__(self, *place: str, **facts: Any) -> None:
+            super().__init__(place=place, **facts)
+
+    extractors, facets = ModuleType("extractors"), ModuleType("facet")
+    extractors.OperatorLineage = Told  # type: ignore[attr-defined]
+    for name in ("Dataset", "OutputDataset", "OutputStatisticsOutputDatasetFacet"):
+        setattr(facets, name, Told)
+    monkeypatch.setitem(sys.modules, "airflow.providers.openlineage.extractors", extractors)
+    monkeypatch.setitem(sys.modules, "airflow.providers.common.compat.openlineage.facet", facets)
+    extract = DivePythonOperator(task_id="extract", python_object=Extract, op_args=[[1]])
+    report = DivePythonOperator(
+        task_id="report", python_object=Report, data_dependencies={"numbers": extract}
+    )
+    assert vars(report.get_openlineage_facets_on_complete(None)) == {"place": ()}
+    extract.execute(run.context("extract"))
+    report.execute(run.context("report"))
+    told = report.get_openlineage_facets_on_complete(None)
+    assert [each.place for each in told.inputs] == [("file", f"{root}/{run.target('extract').key}")]
+    (made,) = told.outputs
+    assert made.place == ("file", f"{root}/{run.target('report').key}")
+    assert vars(made.outputFacets["outputStatistics"]) == {"place": (), "rowCount": None, "size": 1}
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("s3://lake/ff/shop/x/extract/output", ("s3://lake", "ff/shop/x/extract/output")),
+        ("file:///data/a%20b/shop", ("file", "/data/a b/shop")),
+    ],
+)
+def test_a_dataset_is_called_as_openlineage_has_it(uri: str, expected: tuple[str, str]) -> None:
+    """Else what other tools say of the same object would be about another dataset."""
+    assert dataset_of(uri) == expected
 
 
 def test_without_openlineage_there_is_nothing_to_tell_it(run: FakeRun) -> None:
