@@ -37,7 +37,7 @@ sys.stdin.read()  # until whoever started us lets go, or dies
 def moto_server() -> Iterator[int]:
     """Run moto while the block lasts, and give its port."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _CODE],
+        [sys.executable, "-P", "-c", _CODE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
