@@ -1,6 +1,7 @@
 """docs/command-line.md shows what the commands print."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -39,17 +40,19 @@ def shop(store: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pla
     def by(task_id: str, try_number: int = 1) -> Producer:
         return Producer(dag_id="shop", task_id=task_id, run_id="scheduled__2026-11-20", try_number=try_number)
 
-    async def work(opened: TargetStore) -> None:
-        for number in (1, 2):
-            async with opened.write(ORDERS, format="csv", producer=by("orders", number)) as out:
-                await formats.write(out, [{"id": each, "amount": 10 * each} for each in range(1, 4 * number)])
+    async def ordered(opened: TargetStore, try_number: int, amounts: Sequence[int]) -> Input:
+        async with opened.write(ORDERS, format="csv", producer=by("orders", try_number)) as out:
+            await formats.write(out, [{"id": id, "amount": amount} for id, amount in enumerate(amounts, 1)])
         assert out.reference is not None
-        orders = Input(target=ORDERS, data=out.reference.data, sha256=out.reference.sha256)
+        return Input(target=ORDERS, data=out.reference.data, sha256=out.reference.sha256)
+
+    async def work(opened: TargetStore) -> None:
+        await ordered(opened, 1, [10, 20, 30])
+        orders = await ordered(opened, 2, [10, 20, 30, 40, 50, 60, 70])
         async with opened.write(CLEAN, format="csv", producer=by("clean"), inputs=[orders]) as out:
             out.checks = [{"name": "not_empty", "passed": True, "blocking": True, "message": None}]
             await formats.write(out, [{"id": 1, "amount": 10}])
-        async with opened.write(ORDERS, format="csv", producer=by("orders", 3)) as out:
-            await formats.write(out, [{"id": 1, "amount": 11}])
+        await ordered(opened, 3, [11])
         await opened.fail(REPORT, error="KeyError: 'amount'", producer=by("report"))
 
     store.work(work)
