@@ -1,6 +1,7 @@
 """Arrow's own file format: tables as they lie in memory."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Literal
 
@@ -61,9 +62,9 @@ class Arrow(Format):
         """
         data = file.read()
         if kind is Kind.POLARS:
-            return _by_polars(data)
+            return _polars_of(data)
         if kind is Kind.RECORDS and not is_installed("pyarrow"):
-            return _by_polars(data).to_dicts()
+            return _polars_of(data).to_dicts()
         with needed("reading arrow"):
             import pyarrow as pa
         with damage(facts.name, self.name):
@@ -82,7 +83,26 @@ class Arrow(Format):
                 yield of_table(pa.Table.from_batches([batches.get_batch(number)]), kind)
 
 
-def _by_polars(data: bytes) -> Any:
+def _polars_of(data: bytes) -> Any:
     with needed("reading as polars.DataFrame"):
         import polars as pl
+    if is_installed("pyarrow"):
+        import pyarrow as pa
+
+        # Nothing is copied then: 0.3 ms for 90 MB, where polars takes 25.
+        with suppress(
+            pa.ArrowException
+        ):  # it does not know integers of 128 bits; what is damaged polars says
+            table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
+            if _is_plain(table.schema):
+                return pl.from_arrow(table)
     return pl.read_ipc(data)
+
+
+def _is_plain(schema: Any) -> bool:
+    """Tell whether polars has no words of its own for any column, as it has for categories."""
+    import pyarrow as pa
+
+    return not any(
+        pa.types.is_dictionary(each.type) or each.type.num_fields or each.metadata for each in schema
+    )
