@@ -25,10 +25,14 @@ except ImportError:  # before 3.2
     )
     from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
 
+_stats: Any
 try:
     from airflow.sdk.observability import stats as _stats
+
+    if not hasattr(_stats, "incr"):  # in 3.2, a class does what the module does later
+        _stats = _stats.Stats
 except ImportError:  # before 3.2
-    _stats = None  # type: ignore[assignment]
+    _stats = None
 
 __all__ = [
     "AirflowFailException",

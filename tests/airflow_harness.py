@@ -25,28 +25,18 @@ _handlers, _level = logging.root.handlers[:], logging.root.level
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Airflow's own, at its import
     import httpx
-    from airflow.executors.workloads.task import TaskInstanceDTO
-    from airflow.executors.workloads.trigger import RunTrigger
     from airflow.jobs.triggerer_job_runner import TriggerRunner
     from airflow.models.trigger import Trigger
     from airflow.sdk import DAG, Asset, BaseOperator
-    from airflow.sdk._shared.module_loading import import_string
     from airflow.sdk.api.client import Client
     from airflow.sdk.api.datamodels._generated import TaskInstance
     from airflow.sdk.exceptions import ErrorType
     from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import (
-        AssetStateStoreResult,
-        ErrorResponse,
-        GetAssetStateStoreByName,
-        OKResponse,
-        SetAssetStateStoreByName,
-    )
-    from airflow.sdk.execution_time.context import AssetStateStoreAccessors
-    from airflow.sdk.execution_time.supervisor import TaskRunResult, run_task_in_process
-    from airflow.sdk.serde import deserialize, serialize
-    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+    from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse
     from airflow.triggers.base import BaseTrigger
+
+    from tests import airflow_private as private
+    from tests.airflow_private import TaskInstanceDTO, TaskRunResult
 
 logging.root.handlers[:] = _handlers  # Airflow's writes to stdout, from the event loop too
 logging.root.setLevel(_level)
@@ -56,13 +46,13 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 def stored(arguments: Mapping[str, Any]) -> str:
     """Return a trigger's arguments as a worker that defers has them stored: as plain text."""
-    return json.dumps(serialize(dict(arguments)))
+    return json.dumps(private.serialize(dict(arguments)))
 
 
 def through_airflow(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a triggerer gets of a trigger's arguments."""
     kwargs = Trigger._decrypt_kwargs(stored(arguments))
-    return {name: smart_decode_trigger_kwargs(value) for name, value in kwargs.items()}
+    return {name: private.smart_decode_trigger_kwargs(value) for name, value in kwargs.items()}
 
 
 class Triggerer:
@@ -87,13 +77,14 @@ class Triggerer:
     ) -> None:
         """Have a trigger created, as from the row that a worker has stored; for a task, or for assets."""
         classpath, arguments = trigger if isinstance(trigger, tuple) else trigger.serialize()
+        watched: dict[str, Any] = {"watched_assets": dict(assets)} if assets else {}  # not known before 3.3
         self.runner.to_create.append(
-            RunTrigger(
+            private.RunTrigger(
                 id=number,
                 classpath=classpath,
                 encrypted_kwargs=stored(arguments),
                 ti=None if assets else task_instance(f"task{number}", TaskInstanceDTO),
-                watched_assets=dict(assets) if assets else None,
+                **watched,
             )
         )
 
@@ -105,8 +96,8 @@ class Triggerer:
         """Do one round of the runner's loop, which does so every second."""
         await self.runner.cleanup_finished_triggers()
         while self.runner.events:
-            entry = self.runner.events.popleft()
-            self.events.append((entry.trigger_id, entry.event.payload))
+            number, event, *_ = self.runner.events.popleft()  # a pair before 3.3
+            self.events.append((number, event.payload))
         while self.runner.failed_triggers:
             number, error = self.runner.failed_triggers.popleft()
             self.failures[number] = error
@@ -156,18 +147,19 @@ class AssetStates:
         if self.fault is not None:
             raise self.fault
         place = request.name, request.key
-        if isinstance(request, SetAssetStateStoreByName):
+        if isinstance(request, private.SetAssetStateStoreByName):
             self.values[place] = json.loads(json.dumps(request.value))
             self.written.append(request.value)
             return OKResponse(ok=True)
-        assert isinstance(request, GetAssetStateStoreByName)
+        assert isinstance(request, private.GetAssetStateStoreByName)
         if place in self.values:
-            return AssetStateStoreResult(value=self.values[place])
+            return private.AssetStateStoreResult(value=self.values[place])
         return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
 
-    def of(self, *assets: str) -> AssetStateStoreAccessors:
+    def of(self, *assets: str) -> private.AssetStateStoreAccessors:
         """Return what a trigger is given that watches assets."""
-        return AssetStateStoreAccessors(inlets=[Asset(name=name, uri=f"x-test://{name}") for name in assets])
+        inlets = [Asset(name=name, uri=f"x-test://{name}") for name in assets]
+        return private.AssetStateStoreAccessors(inlets=inlets)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
@@ -189,7 +181,7 @@ def task_instance(task_id: str, kind: type[Any] = TaskInstance, *, try_number: i
         "dag_version_id": uuid.uuid4(),
     }
     if kind is TaskInstanceDTO:
-        fields |= {"pool_slots": 1, "priority_weight": 1}
+        fields |= {"pool_slots": 1, "priority_weight": 1, "queue": "default"}
     return kind(**fields)
 
 
@@ -211,7 +203,7 @@ class Worker:
     def run(self, operator: BaseOperator) -> TaskRunResult:
         """Run a task of a DAG until it ends or defers."""
         client = Client(base_url=None, dry_run=True, token="", transport=httpx.MockTransport(self._answer))
-        return run_task_in_process(task_instance(operator.task_id), operator, client=client)
+        return private.run_in_process(task_instance(operator.task_id), operator, client)
 
     def resume(self, operator: BaseOperator, event: Any) -> TaskRunResult:
         """Run a task that has deferred, now that its trigger has fired."""
@@ -269,11 +261,11 @@ def dag() -> DAG:
 
 def revived(classpath: str, arguments: Mapping[str, Any]) -> BaseTrigger:
     """Return a trigger as a triggerer makes it from its row."""
-    trigger: BaseTrigger = import_string(classpath)(**through_airflow(arguments))
+    trigger: BaseTrigger = private.import_string(classpath)(**through_airflow(arguments))
     return trigger
 
 
 def _deserialized(stored: Any) -> dict[str, Any]:
-    arguments: Any = deserialize(stored)
+    arguments: Any = private.deserialize(stored)
     assert isinstance(arguments, dict)
     return arguments

@@ -3,6 +3,7 @@
 import runpy
 import sys
 from datetime import timedelta
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,20 @@ def test_metrics_are_left_out_where_airflow_has_none(monkeypatch: pytest.MonkeyP
     old = runpy.run_path(_compat.__file__)
     old["count"]("fileflow.polls")
     old["timing"]("fileflow.wait_seconds", 1.5, tags={"outcome": "ready"})
+
+
+def test_metrics_go_to_the_class_that_airflow_3_2_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the module has no functions of its own, and every wait counts something."""
+    seen: list[Any] = []
+
+    class Stats:
+        incr = timing = staticmethod(lambda *args, **kwargs: seen.append((args, kwargs)))
+
+    package = ModuleType("airflow.sdk.observability")
+    monkeypatch.setattr(package, "stats", SimpleNamespace(Stats=Stats), raising=False)
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    runpy.run_path(_compat.__file__)["count"]("a")
+    assert seen == [(("a", 1), {"tags": None})]
 
 
 def test_metrics_go_to_airflows_own(monkeypatch: pytest.MonkeyPatch) -> None:

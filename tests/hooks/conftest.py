@@ -26,11 +26,12 @@ with warnings.catch_warnings():
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import (
         ConnectionResult,
-        DeadlockImminentError,
         ErrorResponse,
         GetConnection,
         MaskSecret,
     )
+
+    from tests.airflow_private import DeadlockImminentError
 
 logging.root.handlers[:] = handlers  # Airflow's writes to stdout, from the event loop too
 logging.root.setLevel(level)
