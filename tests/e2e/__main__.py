@@ -1,9 +1,11 @@
 """Run the whole system, break parts of it, and say what became of it: `python -m tests.e2e`."""
 
+import argparse
 import asyncio
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo.processes import ProcessError
@@ -12,9 +14,14 @@ from tests.e2e.account import Account, FailedCheckError
 from tests.e2e.team import Team
 from tests.s3_servers import radosgw
 
+_PARTS = {"waits": waits.run, "killed_worker": killed_worker.run, "outage": outage.run}
+
 
 def main() -> int:
     """Return the exit code: 0 when all is well, 1 when not, 2 when it cannot be tried."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*_PARTS, []], help="what to try; everything if left out")
+    parts = parser.parse_args().parts
     if missing := [*servers.missing(), *radosgw.missing()]:
         print(f"missing: {', '.join(missing)}; on Debian: apt-get install {' '.join(servers.PACKAGES)}")
         return 2
@@ -23,7 +30,7 @@ def main() -> int:
     account = Account()
     try:
         with Team(folder, account) as team:
-            asyncio.run(_run(team))
+            asyncio.run(_run(team, parts or list(_PARTS)))
     except (FailedCheckError, ProcessError, TimeoutError) as error:
         print(f"{error}\nlogs and data are kept in {folder}", file=sys.stderr)
         return 1
@@ -35,10 +42,9 @@ def main() -> int:
     return 0
 
 
-async def _run(team: Team) -> None:
-    await waits.run(team)
-    await killed_worker.run(team)
-    await outage.run(team)
+async def _run(team: Team, parts: Sequence[str]) -> None:
+    for part in parts:
+        await _PARTS[part](team)
     await aftermath.run(team)
 
 

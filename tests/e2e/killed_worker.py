@@ -12,6 +12,7 @@ async def run(team: Team) -> None:
     account = team.account
     account.begin("a worker is killed in the middle of a write, on each storage")
     team.trigger(DAG)
+    long_writes.until_waiting(team, DAG)
     await long_writes.until_begun(team, DAG)
     killed = {team.airflow.owner(task.pid or 0) for task in writers(team, DAG)} - {None}
     for name in sorted(map(str, killed)):

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from demo.airflow_api import TaskInstance
+from tests.e2e import resumes
 from tests.e2e.team import BUCKET, LONG, MIB, STORAGES, WAITS, Team, storage_of
 
 
@@ -17,15 +18,19 @@ def readers(team: Team, name: str) -> list[TaskInstance]:
     return [task for task in team.tasks(name) if task.task_id.startswith("digest")]
 
 
-async def until_begun(team: Team, name: str) -> None:
-    """Wait until all readers wait and all writers have written a part of it."""
+def until_waiting(team: Team, name: str) -> None:
+    """Wait until all readers wait."""
     count = len(STORAGES) * WAITS
-    team.until(
-        lambda: [task.state for task in readers(team, name)] == ["deferred"] * count, f"{count} tasks wait"
-    )
-    team.until(lambda: all(task.state == "running" for task in writers(team, name)), "both writers run")
-    while not all([await is_begun(team, task) for task in writers(team, name)]):
-        team.until(lambda: True, "everything runs")
+    states = ["deferred"] * count
+    team.until(lambda: [task.state for task in readers(team, name)] == states, f"{count} tasks wait")
+
+
+async def until_begun(team: Team, name: str) -> None:
+    """Wait until all writers have written a part of it."""
+    team.until(lambda: [task.state for task in writers(team, name)] == ["running"] * 2, "both writers run")
+    for task in writers(team, name):
+        while not await is_begun(team, task):
+            team.check()
 
 
 async def is_begun(team: Team, writer: TaskInstance) -> bool:
@@ -58,11 +63,8 @@ async def check_data(team: Team, name: str) -> None:
     for writer in writers(team, name):
         storage = storage_of(writer)
         async with team.open_store(storage) as store:
-            found = [
-                json.loads(await store.read(team.target(task)))
-                for task in readers(team, name)
-                if storage_of(task) == storage
-            ]
+            tasks = [task for task in readers(team, name) if storage_of(task) == storage]
+            found = [json.loads(await store.read(team.target(task))) for task in tasks]
             count = len(await store.history(team.target(writer)))
         right = count == 1 and all(each == expected for each in found)
         text = f"one version of {LONG} MiB on {storage}, read back {len(found)} times"
@@ -71,7 +73,5 @@ async def check_data(team: Team, name: str) -> None:
 
 async def tell_seconds(team: Team, name: str) -> None:
     """Tell how long after the commits their readers went on."""
-    from tests.e2e import resumes
-
     by_dag = {writer.dag_id: writer for writer in writers(team, name)}
     await resumes.tell_seconds(team, {reader: by_dag[reader.dag_id] for reader in readers(team, name)})

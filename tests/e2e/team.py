@@ -131,11 +131,15 @@ class Team:
         """
         deadline = time.monotonic() + limit
         while not is_so():
-            self.airflow.check()
-            self._processes.check()
+            self.check()
             if time.monotonic() > deadline:
                 raise FailedCheckError(f"not so within {limit:.0f} s: {text}")
             time.sleep(0.3)
+
+    def check(self) -> None:
+        """Raise a `ProcessError` if a process has ended that was not to."""
+        self.airflow.check()
+        self._processes.check()
 
     def until_ended(self, names: Collection[str], *, limit: float = 180.0) -> None:
         """Wait until all tasks of DAGs have ended."""
