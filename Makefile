@@ -4,9 +4,9 @@ in = .venv/bin/
 package = fileflow_async
 every_branch = $(package)/codec.py,$(package)/manifest.py,$(package)/store.py,$(package)/status.py,$(package)/draft.py,$(package)/reading.py
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test e2e matrix check docs clean
 help:  ## these words
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/stamp  ## the example DAGs in a real Airflow, to look at until Ctrl-C; ARGS=--once ends by itself
 	@$(in)python -m demo $(ARGS)
@@ -14,6 +14,15 @@ demo: .venv/stamp  ## the example DAGs in a real Airflow, to look at until Ctrl-
 test: .venv/stamp  ## all tests, in random order, with their coverage
 	$(in)pytest -n 2 --cov --cov-report=term $(ARGS)
 	$(in)coverage report --include='$(every_branch)' --fail-under=100
+
+e2e: .venv/stamp  ## Airflow as a team runs it, and what happens when parts of it die; ARGS=outage for one part
+	@$(in)python -m tests.e2e $(ARGS)
+
+older = 3.1 3.2
+matrix: $(older:%=.venv-%/stamp)  ## the demo in a real Airflow of each older version that is supported
+	@for version in $(older); do \
+		echo "Airflow $$version"; .venv-$$version/bin/python -m demo --once || exit 1; \
+	done
 
 check: .venv/stamp  ## format, lint, types, layers, wheel, docs
 	$(in)ruff format --check .
@@ -27,7 +36,10 @@ docs: .venv/stamp  ## the site, in docs/_build; a warning is an error
 	$(in)sphinx-build --quiet --fail-on-warning --keep-going --fresh-env docs docs/_build
 
 clean:  ## forget what was built, .venv too
-	rm -rf .venv .coverage* .hypothesis .*_cache dist docs/_build
+	rm -rf .venv .venv-* .coverage* .hypothesis .*_cache dist docs/_build
 
 .venv/stamp: constraints.txt pyproject.toml tools/bootstrap
 	@tools/bootstrap
+
+.venv-%/stamp: constraints.txt tests/matrix/airflow-%.txt pyproject.toml tools/bootstrap
+	@tools/bootstrap .venv-$* constraints.txt tests/matrix/airflow-$*.txt
