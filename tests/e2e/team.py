@@ -123,7 +123,7 @@ class Team:
         """Return what a task commits."""
         return Target(dag_id=task.dag_id, task_id=task.task_id, slot=Slot(logical_date=self.moment))
 
-    def until(self, is_so: Callable[[], object], text: str, *, limit: float = 120.0) -> None:
+    def until(self, is_so: Callable[[], object], text: str, *, limit: float = 180.0) -> None:
         """Wait for something.
 
         Raises:
@@ -141,7 +141,7 @@ class Team:
         self.airflow.check()
         self._processes.check()
 
-    def until_ended(self, names: Collection[str], *, limit: float = 180.0) -> None:
+    def until_ended(self, names: Collection[str], *, limit: float = 300.0) -> None:
         """Wait until all tasks of DAGs have ended."""
         self.until(
             lambda: all(task.state in ENDED for name in names for task in self.tasks(name)),
