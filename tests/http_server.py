@@ -162,7 +162,7 @@ class running:  # noqa: N801 - reads as a function
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(web.Server(self._server.answer), shutdown_timeout=0.1)
+        runner = web.ServerRunner(web.Server(self._server.answer, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
