@@ -112,9 +112,9 @@ class DiveOperator(EngineOperator):
     def storage(self, driver: "StorageDriver") -> None:
         self._storage = driver
 
-    def open_store(self) -> AbstractAsyncContextManager[TargetStore]:
-        """Open the task's store."""
-        return open_store(self.fileflow_root, self.fileflow_conn_id)
+    def open_store(self, *, impatient: bool = False) -> AbstractAsyncContextManager[TargetStore]:
+        """Open the task's store; see `hooks.store.open_store`."""
+        return open_store(self.fileflow_root, self.fileflow_conn_id, impatient=impatient)
 
     def places(self, context: Context) -> Places:
         """Return where the data of the dependencies is in this run."""

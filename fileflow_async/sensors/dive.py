@@ -209,7 +209,8 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
 
     async def _statuses(self, keys: Collection[str]) -> Mapping[str, Status]:
         try:
-            async with self.open_store() as store:
+            # The wait asks again, and holds no slot in an outage.
+            async with self.open_store(impatient=True) as store:
                 answers = await store.states(keys)
         except FileflowError as error:  # it cannot be opened: what that means is for the wait to find out
             answers = dict.fromkeys(keys, error)

@@ -124,6 +124,22 @@ def test_a_sensor_runs_on_at_once_when_all_is_there(run: FakeRun, mode: str) -> 
     assert sensor_in(mode).execute(run.context("wait")) == {"orders": reference.to_payload()}
 
 
+def test_a_look_gives_a_silent_store_seconds_and_the_work_minutes(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait asks again without a slot; whoever works has nobody to ask again for it."""
+    commit(run.target("extract"), b"32")
+    asked: list[bool] = []
+
+    def opening(*args: Any, impatient: bool) -> Any:
+        asked.append(impatient)
+        return open_store(*args)
+
+    monkeypatch.setattr("fileflow_async.operators.dive.open_store", opening)
+    sensor_in("deferred", python_object=Add).execute(run.context("wait"))
+    assert asked == [True, False]
+
+
 @modes
 def test_a_sensor_waits_for_what_is_missing(run: FakeRun, mode: str) -> None:
     """In whichever way it waits, it finds the same."""
