@@ -86,7 +86,5 @@ async def test_a_storm_of_waits(
     assert len(proxy.requests) <= TARGETS / 2
     assert passed < 30.0
     assert stall.seconds < STALL
-    tally.add("waits", WAITS)
-    tally.add("targets", TARGETS)
-    tally.add("requests in all", len(proxy.requests))
-    tally.add("connections at most", traffic.most)
+    how = f"by {len(proxy.requests)} requests on {traffic.most} connections at most"
+    tally.add(f"waits for {TARGETS:,} targets, {how}", WAITS)
