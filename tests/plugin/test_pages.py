@@ -79,7 +79,7 @@ def test_each_dag_is_airflows_to_show(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix", ["s", "shop", "ba", "~/", "%ZZ/", ".feed/", "../", "/etc/", f"{'x' * 120}~{'0' * 24}/"]
+    "prefix", ["s", "shop", "ba", "~/", "%7E/", "%ZZ/", ".feed/", "../", "/etc/", f"{'x' * 120}~{'0' * 24}/"]
 )
 def test_a_prefix_is_one_whole_dag_at_least(prefix: str, site: Site) -> None:
     """Else it would list those of others whose names begin alike; `~` would be all of them."""
