@@ -3,8 +3,12 @@
 import asyncio
 import copy
 import json
+import os
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -333,6 +337,41 @@ def test_the_event_loop_is_there_only_while_the_task_runs(run: FakeRun) -> None:
     task.execute(run.context("extract"))
     with pytest.raises(RuntimeError, match="does not run"):
         _ = task.engine
+
+
+@pytest.mark.parametrize("ends", ["killed", "out of time"])
+def test_a_task_that_is_ended_cleans_up_and_publishes_nothing(run: FakeRun, ends: str) -> None:
+    """By a kill, in which Airflow calls `on_kill`, or by its execution_timeout, which a signal raises."""
+    seen: list[str] = []
+
+    class Endless(AsyncTaskRunner):
+        async def run(self) -> None:
+            await self.write_json("half")
+            threading.Timer(0.05, ends_it[ends]).start()
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+                seen.append("cleaned up")
+                raise
+
+    def ring(*_: object) -> None:
+        raise AirflowTaskTimeout("late")
+
+    task = DivePythonOperator(task_id="endless", python_object=Endless)
+    ends_it: dict[str, Callable[[], object]] = {
+        "killed": task.on_kill,
+        "out of time": partial(os.kill, os.getpid(), signal.SIGUSR1),
+    }
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with pytest.raises((asyncio.CancelledError, AirflowTaskTimeout)) as caught:
+            task.execute(run.context("endless", max_tries=3))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert isinstance(caught.value, AirflowTaskTimeout) == (ends == "out of time")
+    assert seen == ["cleaned up"]
+    assert not look(run.target("endless")).is_committed
 
 
 def test_gates_hold_back_what_must_not_be_seen(run: FakeRun) -> None:

@@ -21,7 +21,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 bag = DagBag(sys.argv[1])
 assert not bag.import_errors, bag.import_errors
-for name in ("shop", "shop_report", "rates", "shop_abroad"):
+for name in ("shop", "shop_report", "rates", "shop_abroad", "from_fileflow"):
     run = bag.dags[name].test(logical_date=datetime(2026, 11, 20, tzinfo=UTC))
     print(name, run.state)
     assert run.state == "success", name
@@ -30,7 +30,7 @@ for name in ("shop", "shop_report", "rates", "shop_abroad"):
 
 @pytest.mark.timeout(240)
 def test_the_examples_run_by_dag_test(tmp_path: Path) -> None:
-    """A mapped extract, a merge, a report that waits for it, a bank's file, and what needs both."""
+    """A mapped extract, a merge, a report that waits for it, a file, what needs both; a DAG of old."""
     (root := tmp_path / "store").mkdir()
     (tmp_path / "rates-2026-11-20.csv").write_text("currency,rate\nUSD,1.25\n")
     (tmp_path / "rates-2026-11-20.csv.done").touch()
@@ -52,4 +52,6 @@ def test_the_examples_run_by_dag_test(tmp_path: Path) -> None:
             return await store.read(Target(dag_id=dag_id, task_id=task_id, slot=Slot(logical_date=DAY)))
 
     assert json.loads(asyncio.run(read("shop_report", "report"))) == {"orders": 15, "sum": 450}
+    assert asyncio.run(read("from_fileflow", "derived")) == "björk".encode()
+    assert json.loads(asyncio.run(read("from_fileflow", "stamp")))["RUN"].endswith("+00:00")
     assert json.loads(asyncio.run(read("shop_abroad", "convert"))) == {"USD": 562.5}
