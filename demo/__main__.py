@@ -23,6 +23,7 @@ from demo.processes import ProcessError
 from demo.screen import Screen
 from demo.story import CONSUMERS, PRODUCER, SLOTS, play
 from demo.watching import Watch
+from fileflow_async import Slot, Target
 
 DAGS = Path(__file__).parents[1] / "dags"
 LOG_END = 25  # lines of a failed task's log: a traceback fits
@@ -87,7 +88,7 @@ def run(home: Path, screen: Screen, *, port: int | None, once: bool) -> int:
             screen.problem(str(error))
         code = judge(screen, watch, store, day)
         if not once:
-            stay(airflow, screen)
+            stay(airflow, screen, store, day)
         return code
 
 
@@ -127,9 +128,13 @@ def log_end(api: AirflowApi, instance: TaskInstance) -> Sequence[str]:
     return lines[-LOG_END:]
 
 
-def stay(airflow: Airflow, screen: Screen) -> None:
+def stay(airflow: Airflow, screen: Screen, store: Path, day: datetime) -> None:
     """Leave everything running for whoever looks around, until Ctrl-C."""
-    screen.headline(f"Look around at {airflow.url}, nobody has to log in. Ctrl-C ends it all.")
+    screen.headline(f"Look around at {airflow.url}, nobody has to log in; or in another terminal")
+    key = Target(dag_id="shop_abroad", task_id="convert", slot=Slot(logical_date=day)).key
+    for command in ("ls", f"show {key}", f"lineage {key}"):
+        screen.command(f".venv/bin/fileflow {command} --root {store.as_uri()}")
+    screen.headline("Ctrl-C ends it all.")
     try:
         while True:
             airflow.check()

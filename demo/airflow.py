@@ -12,8 +12,10 @@ Everything lies in its home, and nothing but environment variables configures it
     home/logs/              the logs of tasks
     home/processes/         what each process has printed: migrate.log, scheduler.log, ...
 
-It runs the `airflow` it is told to, so that it starts any version of Airflow 3 from 3.1 on. Run what uses it
-as a module, `python -m demo`: beside this file `import airflow` would find this file.
+`airflow standalone` has one process of each kind, and none of them can be killed or replaced by itself.
+
+This runs the `airflow` it is told to, so that it starts any version of Airflow 3 from 3.1 on. Run what uses
+it as a module, `python -m demo`: beside this file `import airflow` would find this file.
 """
 
 import base64

@@ -58,6 +58,10 @@ class Screen:
         for line in wrap(text, width, initial_indent="  ", subsequent_indent="  "):
             self._console.print(escape(line))
 
+    def command(self, text: str) -> None:
+        """Show what one may type; in one piece, so that it can be copied."""
+        self._console.print(f"  [cyan]{escape(text)}[/]", soft_wrap=True)
+
     def ready(self, what: str) -> None:
         """Tell that something is as it should be."""
         self._line(f"[green]✓[/] {escape(what)}")
