@@ -1,5 +1,6 @@
 """Whether the newest commits of several outputs come from one try."""
 
+import json
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -202,6 +203,17 @@ async def test_a_failure_or_damage_of_one_output_is_the_sets(
     assert (status.state, isinstance(status.error, TargetCorruptError)) == (State.CORRUPT, True)
 
 
+async def test_a_later_failure_of_an_output_outside_the_set_is_that_of_all(
+    store: TargetStore, clock: FakeClock
+) -> None:
+    """A task that names no outputs leaves its word at the one it was expected to make."""
+    await commit(store, ["orders", "customers"])
+    await clock.advance(1)
+    await store.fail(place("output"), error="out of luck", producer=Producer(try_number=2))
+    assert (await store.state(all_of())).state is State.FAILED
+    assert (await store.state(all_of("orders", "customers"))).state is State.COMPLETE
+
+
 async def test_what_cannot_be_seen_is_the_answer(store: TargetStore, storage: MemoryStorage) -> None:
     """Of the folder, and of one output: never that nothing is there."""
     down = StorageUnavailableError("down")
@@ -260,3 +272,26 @@ async def test_whatever_tries_leave_a_set_is_never_mixed(tries: list[tuple[set[s
     two = await store.state(all_of("a", "b"))
     assert two.is_committed == ("a" in newest and newest.get("a") == newest.get("b"))
     assert isinstance(two, Status)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"id": "x"},
+        {"names": ["a"]},
+        {"id": 3, "names": ["a"]},
+        {"id": "x", "names": []},
+        {"id": "x", "names": "a"},
+        {"id": "x", "names": ["a", 1]},
+        ["a"],
+        "a",
+    ],
+)
+async def test_a_record_with_a_set_that_is_none_is_refused(store: TargetStore, members: object) -> None:
+    """What belongs together must not be guessed."""
+    await commit(store, ["a"])
+    record = (await store.state(place("a"))).manifest
+    assert record is not None
+    raw = json.dumps({**json.loads(record.to_bytes()), "set": members}).encode()
+    with pytest.raises(TargetCorruptError):
+        parse(raw, record.data + SUFFIX)
