@@ -137,6 +137,8 @@ class AssetStates:
     """
 
     def __init__(self) -> None:
+        if private.AssetStateStoreAccessors is None:
+            pytest.skip("Airflow keeps nothing for an asset before 3.3")
         self.values: dict[tuple[str, str], Any] = {}
         self.fault: Exception | None = None
         self.written: list[Any] = []
