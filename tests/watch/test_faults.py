@@ -16,7 +16,7 @@ from fileflow_async.errors import (
 from fileflow_async.status import State
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.waiting import Criteria, Outcome, Wait
-from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete
+from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete, in_state
 
 TRANSIENT: list[Callable[[], Exception]] = [
     partial(StorageUnavailableError, "503 SlowDown"),
@@ -353,6 +353,39 @@ async def test_while_the_poll_gets_no_answer_it_is_the_sample(
     before = len(source.looked)
     await clock.advance(600.0)
     assert len(source.looked) - before <= 11
+
+
+async def test_what_is_down_is_tried_by_samples_while_the_feed_refuses(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """A refusal says nothing about whether targets can be seen again."""
+    waiters.start()
+    await clock.advance(10.0)
+    source.on_hints = failing(partial(TargetAccessError, "403"))
+    source.on_look = failing(partial(StorageUnavailableError, "503"))
+    await clock.advance(25.0)
+    before = len(source.looked)
+    await clock.advance(21.0)
+    assert len(source.looked) > before
+
+
+async def test_the_feed_is_the_sample_only_as_long_as_it_gets_no_answer(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """The next outage may be one of the targets alone."""
+    waiters.start()
+    await clock.advance(10.0)
+    source.on_look = source.on_hints = failing(partial(StorageUnavailableError, "503"))
+    await clock.advance(60.0)
+    source.on_look = source.on_hints = calm
+    await clock.advance(30.0)
+    source.on_look = failing(partial(StorageUnavailableError, "503"))
+    source.put(in_state(KEY, State.IN_PROGRESS))  # the feed leads to a look, which fails
+    await clock.advance(10.0)
+    source.put(complete(KEY), announced=False)
+    source.on_look = calm
+    await clock.advance(21.0)
+    assert waiters.done == [True]
 
 
 async def test_who_comes_in_an_outage_adds_a_look_each_and_no_chain_of_them(

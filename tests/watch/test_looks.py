@@ -196,6 +196,26 @@ async def test_a_commit_that_the_feed_does_not_announce_is_found_within_ten_minu
     assert "the feed did not say so" in caplog.text
 
 
+async def test_what_the_feed_says_while_a_recheck_looks_is_no_loss(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """The entry came a little later than the record; it was not lost."""
+    waiter = waiters.start()
+    await clock.settle()
+    source.held = asyncio.Event()
+    source.put(complete(KEY), announced=False)
+    while len(source.looked) < 2:  # the recheck
+        await clock.advance(1.0)
+    assert source.feed is not None
+    source.feed.append(target_hash(KEY))
+    await clock.advance(6.0)
+    source.held.set()
+    await clock.settle()
+    assert waiters.done == [True]
+    assert waiter.member is not None
+    assert waiter.member.counts["rechecks.found"] == 0
+
+
 async def test_each_target_is_rechecked_once_in_ten_minutes(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:

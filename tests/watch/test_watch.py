@@ -425,9 +425,28 @@ async def test_what_nobody_waits_for_any_longer_is_forgotten(
     assert sum(map(len, looks._ticks)) == 1
     assert not looks._due
     assert not looks.unseen._down
+    assert all(alarm.call is None for *_, alarm in looks._alarms._heap)
     before = len(source.looks)
     await clock.advance(30.0)
     assert len(source.looks) == before
+
+
+async def test_who_leaves_while_another_look_is_asked_for_gets_none(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """The look under way is the last."""
+    waiters.start(f"{RUN}/other/output")
+    await clock.advance(1.0)
+    source.held = asyncio.Event()
+    waiters.start()
+    await clock.settle()
+    source.put(in_state(KEY, State.IN_PROGRESS), sign=True)
+    await clock.advance(0.1)
+    waiters.tasks[1].cancel()
+    await clock.settle()
+    source.held.set()
+    await clock.settle()
+    assert source.looks.count(KEY) == 1
 
 
 async def test_an_answer_that_comes_too_late_goes_to_nobody(
