@@ -11,6 +11,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from fileflow_async import codec
 from fileflow_async.errors import TargetNameError
+from tests.crash.tally import how_many
 
 UNTOUCHED = string.ascii_letters + string.digits + "_=,@+:.-"
 IDS = st.one_of(
@@ -31,15 +32,15 @@ CUT = re.compile(COMPONENT.pattern + r"~[0-9a-f]{24}")
 seen: dict[str, str] = {}  # of all examples: no two ids ever meet
 
 
-@pytest.mark.timeout(300)
-@settings(max_examples=1000, deadline=None)
+@pytest.mark.timeout(1800)
+@settings(max_examples=how_many(sample=200, normal=1000, long=5000), deadline=None)
 @example(
     [".", "..", ".hidden", "-rf", "a\n", "/etc/passwd", "\0", "\x7f", "%2E", "~", "a" * 150, "a" * 151, "Ⅷ"]
 )
 @example(["a" * 119 + "/" + "b" * 40, "a" * 118 + "/" + "b" * 40, "manual__2026-11-20T00:00:00+00:00"])
 @given(st.lists(IDS, min_size=20, max_size=20))
 def test_every_id_becomes_a_safe_component_of_its_own(texts: list[str]) -> None:
-    """20,000 ids: none leaves the folder, hides, confuses a shell, or meets another; and all come back."""
+    """Of thousands none leaves the folder, hides, confuses a shell, or meets another; and all come back."""
     for text in texts:
         _check(text)
 

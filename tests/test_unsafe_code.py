@@ -16,6 +16,7 @@ MODULES = {
     "pickle",
     "cPickle",
     "_pickle",
+    "yaml",
     "dill",
     "cloudpickle",
     "joblib",
@@ -100,6 +101,7 @@ def test_nothing_in_the_package_is_unsafe(path: Path) -> None:
     [
         "import pickle",
         "import dill.source",
+        "import yaml",
         "from joblib import load",
         "from marshal import loads",
         "eval('1')",

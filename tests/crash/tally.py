@@ -14,7 +14,7 @@ FORM = os.environ.get("FILEFLOW_FAULTS", "sample")
 LONG = FORM == "long"
 
 
-def size(*, sample: int, normal: int, long: int) -> int:
+def how_many(*, sample: int, normal: int, long: int) -> int:
     """Return how much of something this form tries."""
     return {"sample": sample, "normal": normal, "long": long}[FORM]
 

@@ -16,14 +16,14 @@ from fileflow_async.store import TargetStore
 from tests import airflow_harness as airflow_harness  # before anything else imports Airflow
 from tests.conftest import AnyStore
 from tests.crash.judging import put, value_of
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.crash.waits import RUN, wait
 from tests.crash.works import KEY, LARGE, NEW, OLD, PARTS
 from tests.watching import others
 
 WHAT = "cancellations at a random moment"
-TRIES = size(sample=20, normal=150, long=1000)
-IN_S3 = size(sample=3, normal=25, long=250)  # the server for tests is slow
+TRIES = how_many(sample=20, normal=150, long=1000)
+IN_S3 = how_many(sample=3, normal=25, long=250)  # the server for tests is slow
 SLACK = 3  # threads and descriptors that the event loop may keep for later
 
 

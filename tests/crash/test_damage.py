@@ -19,15 +19,15 @@ from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference
 from fileflow_async.testing.memory import MemoryStorage
 from tests.conftest import ImpatientClock
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.crash.works import KEY, PARTS, value
 from tests.s3_servers.backdoor import Backdoor
 
 WHAT = "reads of damaged files"
 DATA = value("data", 300)
 MEBIBYTE = value("mebibyte", 1024 * 1024)
-FLIPS = size(sample=150, normal=2500, long=5000)  # of each file on each storage; a server is slower
-IN_S3 = size(sample=5, normal=50, long=1000)
+FLIPS = how_many(sample=150, normal=2500, long=5000)  # of each file on each storage; a server is slower
+IN_S3 = how_many(sample=5, normal=50, long=1000)
 
 
 @dataclass

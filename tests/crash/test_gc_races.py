@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.crash.zygote import Zygote
 
 WHAT = "reads while all but the newest is removed"
-SECONDS = size(sample=4, normal=15, long=120)
+SECONDS = how_many(sample=4, normal=15, long=120)
 # What a reader may be told of a version that is no longer kept; of anything else it must not hear.
 GONE = {"TargetNotFoundError", "TargetSupersededError", "TargetCorruptError"}
 

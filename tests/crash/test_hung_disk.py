@@ -11,13 +11,13 @@ from fileflow_async.store import TargetStore
 from tests import airflow_harness as airflow_harness  # before anything else imports Airflow
 from tests.crash.judging import put
 from tests.crash.mounting import CannotMountError, hung
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.crash.waits import RUN, cancel, stalls, wait
 from tests.watching import others
 
 WHAT = "waits beside a mount that hangs"
 HUNG = 100
-ROUNDS = size(sample=3, normal=10, long=100)
+ROUNDS = how_many(sample=3, normal=10, long=100)
 STALL = 0.25  # seconds: 5 ms are usual, and a machine that does other things has moments
 
 

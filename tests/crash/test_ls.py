@@ -11,12 +11,12 @@ import pytest
 from fileflow_async.errors import TargetNotFoundError, TargetSupersededError
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.crash.works import KEY
 from tests.tries import T0, made
 
 WHAT = "folders told by `ls` alone"
-HISTORIES = size(sample=30, normal=200, long=2000)
+HISTORIES = how_many(sample=30, normal=200, long=2000)
 
 # The rule of the page about the protocol: the newest name that has an .ok.
 RULE = "ls | grep '\\.ok$' | tail -n 1 | sed 's/\\.ok$//'"

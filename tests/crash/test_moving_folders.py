@@ -14,11 +14,11 @@ from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from tests import airflow_harness as airflow_harness  # before anything else imports Airflow
 from tests.crash.judging import put
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.crash.waits import RUN, cancel, wait
 
 WHAT = "folders removed and made again under waits"
-SECONDS = size(sample=3, normal=10, long=120)
+SECONDS = how_many(sample=3, normal=10, long=120)
 
 
 @pytest.mark.slow

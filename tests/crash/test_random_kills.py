@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.crash.judging import CASES, Case, judge, prepare
-from tests.crash.tally import LONG, Tally, size
+from tests.crash.tally import LONG, Tally, how_many
 from tests.crash.zygote import Zygote
 
 WHAT = "kills at a random moment"
-TRIES = size(sample=20, normal=60, long=1000)  # of each case
+TRIES = how_many(sample=20, normal=60, long=1000)  # of each case
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from fileflow_async.storage.s3 import S3Settings, S3Storage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference
 from tests.conftest import ImpatientClock
-from tests.crash.tally import LONG, Tally, size
+from tests.crash.tally import LONG, Tally, how_many
 from tests.crash.works import NEW, NEXT, OLD, value
 from tests.planting import record_for
 from tests.s3_servers.backdoor import Backdoor
@@ -46,7 +46,7 @@ from tests.s3_servers.proxy import (
 )
 
 WHAT = "faults of S3"
-BITS = size(sample=20, normal=100, long=2000)
+BITS = how_many(sample=20, normal=100, long=2000)
 PIECE = 6_000
 LARGE = value("large", 3 * PIECE + 7)
 QUICK = Budget(attempts=8, seconds=10, first=0.001, longest=0.01)

@@ -17,7 +17,7 @@ from tests import airflow_harness as airflow_harness  # before anything else imp
 from tests.conftest import LoopGuard
 from tests.crash import waits
 from tests.crash.judging import put
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.s3_servers.backdoor import Backdoor
 from tests.s3_servers.proxy import (
     BAD_GATEWAY,
@@ -40,7 +40,7 @@ from tests.s3_servers.proxy import (
 )
 
 WHAT = "outages of S3 under waits"
-SECONDS = size(sample=4, normal=15, long=600)
+SECONDS = how_many(sample=4, normal=15, long=600)
 INTERVAL = 1.0
 BEGUN = 4  # requests: it has looked, and polls
 RECOVERY = 30.0  # seconds, on top of the interval: a request that hangs has to be given up first

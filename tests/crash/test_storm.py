@@ -13,12 +13,12 @@ from tests import airflow_harness as airflow_harness  # before anything else imp
 from tests.conftest import LoopGuard
 from tests.crash import waits
 from tests.crash.judging import put
-from tests.crash.tally import Tally, size
+from tests.crash.tally import Tally, how_many
 from tests.s3_servers.backdoor import Backdoor
 from tests.s3_servers.proxy import Proxy
 
 WHAT = "waits that begin at once"
-WAITS = size(sample=500, normal=10_000, long=10_000)
+WAITS = how_many(sample=500, normal=10_000, long=10_000)
 TARGETS = WAITS // 10
 MOST = 32  # connections
 STALL = 0.5  # seconds; Airflow's own log of a thousand lines is part of it

@@ -17,6 +17,7 @@ from fileflow_async.storage.retry import Budget
 from fileflow_async.storage.s3 import S3Settings, S3Storage
 from fileflow_async.storage.s3_client import SharedClient, shared_client
 from fileflow_async.testing.clock import FakeClock
+from tests.crash.tally import how_many
 from tests.s3_servers.backdoor import Backdoor
 from tests.s3_servers.proxy import DENIED, EXPIRED, Proxy, Reply, Request, error
 
@@ -150,7 +151,7 @@ async def test_each_event_loop_has_its_own(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_a_thousand_rounds_leave_nothing_open(s3_settings: MakeSettings, s3_port: int) -> None:
+async def test_many_rounds_leave_nothing_open(s3_settings: MakeSettings, s3_port: int) -> None:
     """No descriptor, thread or entry in a table."""
     settings = s3_settings(s3_port)
 
@@ -161,7 +162,7 @@ async def test_a_thousand_rounds_leave_nothing_open(s3_settings: MakeSettings, s
     for _ in range(5):
         await one()
     descriptors, threads = await asyncio.to_thread(os.listdir, "/proc/self/fd"), threading.active_count()
-    for _ in range(1000):
+    for _ in range(how_many(sample=100, normal=1000, long=1000)):
         await one()
     assert len(await asyncio.to_thread(os.listdir, "/proc/self/fd")) <= len(descriptors) + 2
     assert threading.active_count() <= threads + 8  # those of the loop's pool

@@ -16,6 +16,7 @@ from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from fileflow_async.watch import Inbox, Member, Source, Watch, source_of
 from tests.conftest import AnyStore
+from tests.crash.tally import how_many
 from tests.planting import put
 from tests.watching import KEY, RUN, others
 
@@ -133,7 +134,7 @@ async def test_a_folder_that_is_removed_and_made_again_ends_nothing(folder: Path
 
 
 @pytest.mark.slow
-async def test_a_thousand_rounds_leave_nothing(folder: Path) -> None:
+async def test_many_rounds_leave_nothing(folder: Path) -> None:
     """No task, no thread, no descriptor."""
 
     @asynccontextmanager
@@ -149,7 +150,7 @@ async def test_a_thousand_rounds_leave_nothing(folder: Path) -> None:
 
     clock = SystemClock()
     before = await kept()
-    for number in range(1000):
+    for number in range(how_many(sample=200, normal=1000, long=1000)):
         async with Watch.join("store", opened, interval=1.0, clock=clock) as member:
             inbox = Inbox()
             member.subscribe({KEY: "it"}, inbox)
