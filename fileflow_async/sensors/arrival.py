@@ -163,7 +163,7 @@ class ArrivalSensorAsync(WaitingSensor):
         if self.reschedule and self.is_in_doubt:
             rules = self._rules()
             enough = time.time() + max(rules.quiet, rules.min_age) + self.poke_interval + _MARGIN
-            deadline = max(deadline, min(enough, self._began(context) + self.timeout))
+            deadline = max(deadline, min(enough, self._began(context) + self.patience))
         return super()._hold(context, deadline)
 
     def _check(self) -> None:
