@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
                     "fileflow_async.triggers.file_target",
                     "fileflow_async.triggers.file_target_event",
                     "fileflow_async.triggers.file_target_start",
+                    "fileflow_async.triggers.http",
                 ],
             }
         ],

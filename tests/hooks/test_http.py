@@ -102,6 +102,17 @@ def test_the_extra_is_understood_in_airflow_s_words() -> None:
     assert settings(host="h", extra={"verify_ssl": "False", "proxy": "http://p"}).verify is False
 
 
+def test_the_extra_on_the_page_is_understood() -> None:
+    """Each word of it, and the page has a line for each."""
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+    extra = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    found = settings(host="h", password=SECRET, extra=extra)
+    assert (found.auth, found.redirect_hosts) == ("bearer", ("cdn.example.org",))
+    assert (len(found.headers), len(found.params), len(found.proxies)) == (2, 1, 1)
+    for word in extra:
+        assert f"`{word}`" in page
+
+
 def test_words_that_belong_to_a_request_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
     """They are arguments here."""
     http_extra._warn_once.cache_clear()
