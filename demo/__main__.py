@@ -27,7 +27,8 @@ from fileflow_async import Slot, Target
 
 DAGS = Path(__file__).parents[1] / "dags"
 LOG_END = 25  # lines of a failed task's log: a traceback fits
-PREFACE = "Log message source details"
+# Before a task's own lines Airflow says where it has looked for them.
+PREFACE, GROUP_END = "Log message source details", "::endgroup::"
 USUAL_PORT = 8080
 
 
@@ -123,8 +124,8 @@ def log_end(api: AirflowApi, instance: TaskInstance) -> Sequence[str]:
         lines = api.log(instance)
     except httpx.HTTPStatusError as error:
         return [f"there is none: {error.response.status_code}"]
-    if PREFACE in lines[0]:  # where Airflow has looked for the log, which helps nobody here
-        lines = lines[lines.index("::endgroup::") + 1 :]
+    if lines and PREFACE in lines[0] and GROUP_END in lines:
+        lines = lines[lines.index(GROUP_END) + 1 :]
     return lines[-LOG_END:]
 
 
