@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import DAG, task
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
 
 from fileflow_async import (
     AsyncTaskRunner,
@@ -20,6 +20,7 @@ from fileflow_async import (
     TaskRunner,
     open_store,
 )
+from fileflow_async._compat import AirflowSensorTimeout
 from fileflow_async.errors import DependencyError, TargetNotFoundError
 from fileflow_async.manifest import SUFFIX
 from fileflow_async.storage.local import LocalStorage
