@@ -30,21 +30,13 @@ async def run(options: argparse.Namespace, output: Output) -> int:
     rows = []
     async with opened(options) as store:
         async for status in _found(store, options):
-            if output.as_json:
-                output.document(status_payload(status))
             payload = status_payload(status)
-            rows.append(
-                (
-                    status.key,
-                    status.state,
-                    payload["size"],
-                    payload["rows"],
-                    when(status),
-                    producer_of(status),
-                )
-            )
-    if not output.as_json:
-        output.table(("TARGET", "STATE", "#SIZE", "#ROWS", "WHEN", "PRODUCER"), rows)
+            if output.as_json:
+                output.document(payload)
+                continue
+            sizes = payload["size"], payload["rows"]
+            rows.append((status.key, status.state, *sizes, when(status), producer_of(status)))
+    output.table(("TARGET", "STATE", "#SIZE", "#ROWS", "WHEN", "PRODUCER"), rows)
     return Exit.OK
 
 
