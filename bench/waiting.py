@@ -1,12 +1,10 @@
-"""What waiting costs: our trigger beside Airflow's FileTrigger and S3KeyTrigger, in one and the same run.
+"""What waiting costs: our trigger beside those of Airflow, in one and the same run.
 
-    .venv/bin/python bench/waiting.py [--quick] [--json FILE] [--peers DIR] [--only TEXT]
+    .venv-bench/bin/python bench/waiting.py [--quick | --all] [--rounds N] [--only TEXT] [--json FILE]
 
 Each figure comes from a fresh process with nothing but the waits in its event loop; the commits come from a
-second one, S3 is a stub in a third that counts its requests. Contestants take turns. S3KeyTrigger needs
-apache-airflow-providers-amazon, which the development environment does not have: `pip install --no-deps
---target DIR apache-airflow-providers-amazon`, then `--peers DIR`. At 10,000 waits it is left out: it takes
-1.4 MiB for each, and minutes to start.
+second one, S3 is a stub in a third that counts its requests. Contestants take turns. S3KeyTrigger is left out
+at 10,000 waits: it takes 1.4 MiB for each, and minutes to start.
 
 The lag is what other triggers feel: how late a task runs that sleeps 5 ms. What Python's garbage collector
 takes is told apart; Airflow itself brings most of what that has to look through.
@@ -21,22 +19,26 @@ import logging
 import os
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from racing import Lap, Race, arguments, table as race_table, write
+from servers import dollars
+
 HERE = Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parents[1]))
 RUN = "dag{}/20261120T000000Z"
 COMMITS_A_SECOND = 10.0
+LEAST = 2.0  # seconds that a case lasts which only has to work
+STORM = 200.0  # commits a second while all waits end
+PEERS = {"disk": ("FileTrigger", "DirectoryFileDeleteTrigger"), "s3": ("S3KeyTrigger",)}
 FAR = 4_000_000_000.0
 
 
@@ -44,7 +46,7 @@ FAR = 4_000_000_000.0
 class Case:
     """What one process measures."""
 
-    way: str  # ours, FileTrigger or S3KeyTrigger
+    way: str  # ours, or the name of a trigger of Airflow's
     store: str  # disk or s3
     waits: int
     interval: float
@@ -55,7 +57,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        return f"{self.store} {self.interval:g} s, {self.waits:,} waits"
+        return f"{self.store}, {self.waits:,} at {self.interval:g} s"
 
 
 def key_of(number: int) -> str:
@@ -100,13 +102,15 @@ async def commit(case: Case, numbers: Sequence[int], pause: float) -> dict[int, 
             return entry
 
         store.storage.put = noting
+        due = time.monotonic()
         for now in numbers:
+            due += random.expovariate(1 / pause) if pause else 0
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             if case.way == "ours":
                 async with store.write(key_of(now)) as out:
                     await out.write(b"data")
             else:
                 await store.storage.put(f"plain/{now}.csv", b"data")
-            await asyncio.sleep(random.expovariate(1 / pause) if pause else 0)
     return seen
 
 
@@ -127,9 +131,42 @@ def make(case: Case, number: int) -> Any:
         from airflow.providers.standard.triggers.file import FileTrigger
 
         return FileTrigger(filepath=f"{case.root}/ff/plain/{number}.csv", poke_interval=case.interval)
+    if case.way == "DirectoryFileDeleteTrigger":
+        from airflow.providers.standard.triggers.file import DirectoryFileDeleteTrigger
+
+        return DirectoryFileDeleteTrigger(
+            directory=f"{case.root}/ff/plain", filename=f"{number}.csv", poke_interval=case.interval
+        )
     from airflow.providers.amazon.aws.triggers.s3 import S3KeyTrigger
 
     return S3KeyTrigger(bucket_name="lake", bucket_key=f"ff/plain/{number}.csv", poke_interval=case.interval)
+
+
+class Events:
+    """Runs triggers as the triggerer does: those that can share a stream do."""
+
+    def __init__(self) -> None:
+        self._shared: Any = None
+
+    def of(self, number: int, trigger: Any) -> AsyncIterator[Any]:
+        if getattr(trigger, "shared_stream_key", lambda: None)() is None:
+            events: AsyncIterator[Any] = trigger.run()
+            return events
+        if self._shared is None:
+            import structlog
+            from airflow.triggers.shared_stream import SharedStreamManager
+
+            self._shared = SharedStreamManager(
+                log=structlog.get_logger(), max_subscriber_queue=1024, ack_timeout=60, cohort_grace_period=5
+            )
+        key = trigger.shared_stream_key()
+        shared = self._shared.subscribe(trigger_id=number, trigger=trigger, key=key)
+        events = trigger.filter_shared_stream(shared)
+        return events  # noqa: RET504 - for its type
+
+    async def close(self) -> None:
+        if self._shared is not None:
+            await self._shared.stop_all()
 
 
 class Looked:
@@ -143,6 +180,15 @@ class Looked:
 
             real = file.glob
             file.glob = lambda *args, **kwargs: self.note() or real(*args, **kwargs)
+        elif case.way == "DirectoryFileDeleteTrigger":
+            from airflow.providers.standard.triggers.file import DirectoryFileDeleteTrigger as Shared
+
+            wait = Shared.filter_shared_stream
+
+            def waited(trigger: Any, stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
+                return wait(trigger, self.noted(stream))
+
+            Shared.filter_shared_stream = waited
         elif case.way == "S3KeyTrigger":
             from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -157,6 +203,14 @@ class Looked:
 
     def note(self) -> None:
         self.count += 1
+
+    async def noted(self, stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        first = True
+        async for each in stream:
+            if first:
+                self.note()
+            first = False
+            yield each
 
     async def all(self) -> None:
         while not self.is_done():
@@ -219,18 +273,25 @@ def memory() -> int:
 
 
 def requests(case: Case) -> int:
+    return sum(counts(case).values())
+
+
+def counts(case: Case) -> dict[str, int]:
+    """Return how many requests of each kind there were."""
     if case.store == "disk":
-        return 0
+        return {}
     with urllib.request.urlopen(f"http://127.0.0.1:{case.port}/-/counts") as answer:
-        return sum(json.load(answer).values())
+        found: dict[str, int] = json.load(answer)
+        return found
 
 
 async def measure(case: Case) -> dict[str, Any]:
     """Start the waits, let them wait, commit for some of them, then for all."""
     fired: dict[int, float] = {}
+    events = Events()
 
     async def run(number: int, trigger: Any) -> None:
-        async for _ in trigger.run():
+        async for _ in events.of(number, trigger):
             fired.setdefault(number, time.time())
 
     async with asyncio.TaskGroup() as tasks:
@@ -257,10 +318,14 @@ async def measure(case: Case) -> dict[str, Any]:
         await asyncio.sleep(0.5)
         probing.cancel()  # it takes more than the waits do
         asked, used, began = requests(case), time.process_time(), time.perf_counter()
+        paid = counts(case)
         await asyncio.sleep(case.seconds)
         passed = time.perf_counter() - began
         figures["cpu s/s"] = (time.process_time() - used) / passed
         figures["requests/s"] = (requests(case) - asked) / passed
+        figures["dollars/day"] = dollars(
+            {kind: count - paid.get(kind, 0) for kind, count in counts(case).items()}
+        ) * (86_400 / passed)
         probing = tasks.create_task(lag.probe())
         lag.taken()
         await asyncio.sleep(case.seconds)
@@ -276,6 +341,7 @@ async def measure(case: Case) -> dict[str, Any]:
             await asyncio.sleep(0)  # as the triggerer does
         await asyncio.wait(waiting)
         figures["end lag"] = lag.taken()
+        await events.close()
         probing.cancel()
     return figures
 
@@ -291,7 +357,7 @@ async def warm_up(case: Case) -> None:
             pass
 
     task = asyncio.create_task(run())
-    await asyncio.sleep(5.0)
+    await asyncio.sleep(5.0 if case.seconds > LEAST else 1.5)
     task.cancel()
     await asyncio.wait([task])
     gc.collect()
@@ -318,12 +384,13 @@ async def committed(case: Case, numbers: Sequence[int], pause: float) -> dict[in
     return {int(number): moment for number, moment in json.loads(answer).items()}
 
 
-async def fire_all(case: Case) -> dict[str, Any]:
-    """Start the waits, and commit for all of them as fast as one process can."""
+async def fire_many(case: Case) -> dict[str, Any]:
+    """Start the waits, and commit for many of them, 200 a second."""
     fired: dict[int, float] = {}
+    events = Events()
 
     async def run(number: int, trigger: Any) -> None:
-        async for _ in trigger.run():
+        async for _ in events.of(number, trigger):
             fired.setdefault(number, time.time())
 
     async with asyncio.TaskGroup() as tasks:
@@ -339,34 +406,44 @@ async def fire_all(case: Case) -> dict[str, Any]:
         await asyncio.sleep(2.0)
         lag.taken()
         began, used = time.perf_counter(), time.process_time()
-        seen = await committed(case, range(case.waits), 0.0)
-        await asyncio.wait(waiting)
-        probing.cancel()
-        figures = latencies(seen, fired, case)
-        del figures["raw"]
-        return {
-            "latency s": figures,
+        some = random.sample(range(case.waits), case.commits)
+        seen = await committed(case, some, 1 / STORM)
+        while not all(number in fired for number in some):
+            await asyncio.sleep(0.05)
+        figures = {
+            "latency s": latencies(seen, fired, case),
             "lag": lag.taken(),
-            "seconds": time.perf_counter() - began,
-            "cpu s": time.process_time() - used,
+            "commits/s": len(some) / (max(seen.values()) - min(seen.values())),
+            "cpu s/s": (time.process_time() - used) / (time.perf_counter() - began),
         }
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        await events.close()
+        probing.cancel()
+        return figures
 
 
 # In the process that has the others started.
 
 
-def cases(*, quick: bool, peers: bool) -> list[Case]:
-    """Return what is measured, contestants in turns."""
-    waits = (100, 1000) if quick else (100, 1000, 10_000)
-    found = []
-    for store, interval, number in itertools.product(("disk", "s3"), (1.0,) if quick else (1.0, 5.0), waits):
-        peer = "FileTrigger" if store == "disk" else "S3KeyTrigger"
-        for way in ("ours", peer):
-            if way == "S3KeyTrigger" and (not peers or number > 1000):
-                continue
-            seconds = 5.0 if quick else max(10.0, 4 * interval)
-            found.append(Case(way, store, number, interval, seconds, 30 if quick else 100))
-    return found
+def cases(*, quick: bool, everything: bool) -> list[list[Case]]:
+    """Return what is measured: of each group the first is ours, the others are compared with it."""
+    kinds = [(1.0, 1000), (5.0, 10_000)]
+    if quick:
+        kinds = [(1.0, 100)]
+    elif everything:
+        kinds = list(itertools.product((1.0, 5.0), (100, 1000, 10_000)))
+    seconds, commits = (LEAST, 10) if quick else (20.0, 100) if everything else (6.0, 50)
+    return [
+        [
+            Case(way, store, waits, interval, seconds, commits)
+            for way in ("ours", *PEERS[store])
+            if way != "S3KeyTrigger" or waits <= 1000
+        ]
+        for store in PEERS
+        for interval, waits in kinds
+    ]
 
 
 def environment(case: Case) -> dict[str, str]:
@@ -454,55 +531,76 @@ def play(role: str) -> None:
         print(json.dumps(asyncio.run(commit(case, order["numbers"], order["pause"]))))
         return
     case = Case(**order)
-    figures = asyncio.run(measure(case) if role == "measure" else fire_all(case))
+    figures = asyncio.run(measure(case) if role == "measure" else fire_many(case))
     if isinstance(figures.get("latency s"), dict):
         figures["latency s"].pop("raw", None)
     print(json.dumps(figures))
 
 
+METRICS: Sequence[tuple[str, str, Callable[[dict[str, Any]], float]]] = (
+    ("processor time", "ms a second", lambda row: 1000 * row["cpu s/s"]),
+    ("requests", "a second", lambda row: row["requests/s"]),
+    ("price of the requests", "dollars a day", lambda row: row["dollars/day"]),
+    ("from commit to event, median", "s", lambda row: row["latency s"]["p50"]),
+    ("from commit to event, p99", "s", lambda row: row["latency s"]["p99"]),
+    ("lag of the loop, p99", "ms", lambda row: row["lag"]["p99"]),
+    ("memory", "KiB a wait", lambda row: row["KiB a waiter"]),
+    ("start, processor time", "s", lambda row: row["start cpu s"]),
+    ("start, requests", "in all", lambda row: row["start requests"]),
+)
+STORM_METRICS: Sequence[tuple[str, str, Callable[[dict[str, Any]], float]]] = (
+    ("from commit to event, median", "s", lambda row: row["latency s"]["p50"]),
+    ("from commit to event, p99", "s", lambda row: row["latency s"]["p99"]),
+    ("lag of the loop, p99", "ms", lambda row: row["lag"]["p99"]),
+    ("processor time", "ms a second", lambda row: 1000 * row["cpu s/s"]),
+)
+
+
+def races(
+    name: str, found: Mapping[str, Sequence[dict[str, Any]]], metrics: Sequence[Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield what was found as races, one for each metric."""
+    for metric, unit, figure in metrics:
+        race = Race(f"{name}: {metric}", unit, {}, more_is_better=False)
+        race.laps = {way: [Lap(figure(row)) for row in rows] for way, rows in found.items()}
+        if any(lap.figure for laps in race.laps.values() for lap in laps):
+            yield race.result()
+
+
+def measured(group: Sequence[Case], role: str, rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """Let the contestants of a group take turns."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(rounds):
+        for case in group:
+            figures = run_apart(case, role)
+            name = "FileTargetTrigger" if case.way == "ours" else f"Airflow {case.way}"
+            found.setdefault(name, []).append(figures)
+            if role == "measure":
+                print(table([{"case": asdict(case), **figures}]), flush=True)
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer waits, fewer seconds")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    parser.add_argument("--peers", metavar="DIR", help="where apache-airflow-providers-amazon is")
-    parser.add_argument("--only", metavar="TEXT", default="", help="cases whose name has that text")
-    parser.add_argument("--rounds", type=int, default=1, help="how often each is measured; the median counts")
+    parser = arguments(__doc__)
+    parser.add_argument("--all", action="store_true", help="every number of waits, for longer: half an hour")
     parser.add_argument("--role", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.role:
-        play(arguments.role)
+    options = parser.parse_args()
+    if options.role:
+        play(options.role)
         return
-    if arguments.peers:
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [arguments.peers, os.environ.get("PYTHONPATH")])
-        )
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="bench-airflow-"))
-    rows = []
-    for case in cases(quick=arguments.quick, peers=bool(arguments.peers)):
-        if arguments.only in f"{case.way} {case.name}":
-            rounds = [run_apart(case, "measure") for _ in range(arguments.rounds)]
-            rows.append({"case": asdict(case), **(rounds[0] if len(rounds) == 1 else medians(rounds))})
-            print(table(rows[-1:]), flush=True)
-    storms = []
-    for store in ("disk", "s3"):
-        case = Case("ours", store, 1000 if arguments.quick else 10_000, 5.0, 0.0, 0)
-        if arguments.only in f"storm {case.name}":
-            storms.append({"case": asdict(case), **run_apart(case, "storm")})
-            print(f"\nall of {case.name} committed at once: {json.dumps(storms[-1])}", flush=True)
-    print(f"\n\n{table(rows)}")
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"waiting": rows, "storms": storms}, indent=1))
-
-
-def medians(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        name: medians([each[name] for each in rounds])
-        if isinstance(rounds[0][name], dict)
-        else statistics.median(each[name] for each in rounds)
-        for name in rounds[0]
-    }
+    found = []
+    for group in cases(quick=options.quick, everything=options.all):
+        if options.only in (name := f"Wait on {group[0].name}"):
+            rows = measured(group, "measure", options.rounds or (1 if options.quick else 2))
+            found += races(name, rows, METRICS)
+    for store in PEERS:
+        number, commits = (100, 50) if options.quick else (10_000, 2000)
+        case = Case("ours", store, number, 5.0, LEAST if options.quick else 20.0, commits)
+        if options.only in (name := f"Commits at 200 a second, {case.name}"):
+            found += races(name, measured([case], "storm", options.rounds or 1), STORM_METRICS)
+    print("\n".join(race_table(race) for race in found))
+    write(options.json, found)
 
 
 if __name__ == "__main__":
