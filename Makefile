@@ -4,7 +4,7 @@ in = .venv/bin/
 package = fileflow_async
 every_branch = $(package)/codec.py,$(package)/manifest.py,$(package)/store.py,$(package)/status.py,$(package)/draft.py,$(package)/reading.py
 
-.PHONY: help demo test e2e matrix check docs clean
+.PHONY: help bench demo test e2e matrix check docs clean
 help:  ## these words
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
 
@@ -23,6 +23,9 @@ matrix: $(older:%=.venv-%/stamp)  ## the demo in a real Airflow of each older ve
 	@for version in $(older); do \
 		echo "Airflow $$version"; .venv-$$version/bin/python -m demo --once || exit 1; \
 	done
+
+bench: .venv-bench/stamp  ## docs/benchmarks.md anew, beside others, in a quarter of an hour; ARGS=--quick only tries it
+	@.venv-bench/bin/python bench $(ARGS)
 
 check: .venv/stamp  ## format, lint, types, layers, wheel, docs
 	$(in)ruff format --check .
@@ -43,3 +46,6 @@ clean:  ## forget what was built, .venv too
 
 .venv-%/stamp: constraints.txt tests/matrix/airflow-%.txt pyproject.toml tools/bootstrap
 	@tools/bootstrap .venv-$* constraints.txt tests/matrix/airflow-$*.txt
+
+.venv-bench/stamp: bench/constraints.txt pyproject.toml tools/bootstrap
+	@tools/bootstrap .venv-bench bench/constraints.txt
