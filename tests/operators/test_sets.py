@@ -118,6 +118,13 @@ def test_a_task_reads_the_outputs_that_its_run_was_told_of(run: FakeRun, depende
     assert reported(run, dependencies) == {"orders": 1, "customers": 1}
 
 
+def test_what_a_run_was_told_of_in_part_is_looked_for_in_the_store(run: FakeRun) -> None:
+    """An output that the try before did not make, nobody told of."""
+    split(run, 1)
+    del run.xcoms["split", -1, "fileflow"]["customers"]
+    assert reported(run, TWO) == {"orders": 1, "customers": 1}
+
+
 @pytest.mark.parametrize(
     "dependencies", [THERE, {"sales": Dependency("split", dag_id="lake", name=["orders", "customers"])}]
 )
