@@ -70,9 +70,10 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
     ) -> None:
         interval = configured_poke_interval() if poke_interval is None else poke_interval
         check_poke_interval(interval)
-        if timeout is not None:
+        if timeout is not None:  # None is not Airflow's default before 3.3
             check_seconds(timeout)
-        super().__init__(poke_interval=interval, timeout=timeout, **kwargs)
+            kwargs["timeout"] = timeout
+        super().__init__(poke_interval=interval, **kwargs)
         self.deferrable = deferrable
         self.is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal
 

@@ -254,6 +254,13 @@ def test_a_wrong_argument_fails_in_the_dag_file(root: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_sensor_without_a_timeout_has_airflows_own(root: Path, kind: str) -> None:
+    """`[sensors] default_timeout` is a week; how a sensor says that it has none differs between versions."""
+    sensor: Any = KINDS[kind].make(root, task_id="wait", dag=dag())
+    assert sensor.timeout == timedelta(days=7).total_seconds()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_event_that_comes_twice_does_the_same_twice(root: Path, kind: str) -> None:
     """Two triggerers may have run the same trigger."""
     sensor, worker = KINDS[kind], PatientWorker()
