@@ -1,11 +1,9 @@
 """Run the whole system, break parts of it, and say what became of it: `python -m tests.e2e`."""
 
 import argparse
-import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from demo.processes import ProcessError
@@ -30,22 +28,18 @@ def main() -> int:
     account = Account()
     try:
         with Team(folder, account) as team:
-            asyncio.run(_run(team, parts or list(_PARTS)))
+            for part in parts or _PARTS:
+                _PARTS[part](team)
+            aftermath.run(team)
     except (FailedCheckError, ProcessError, TimeoutError) as error:
         print(f"{error}\nlogs and data are kept in {folder}", file=sys.stderr)
         return 1
-    except BaseException:
+    except BaseException:  # Ctrl-C too
         print(f"logs and data are kept in {folder}", file=sys.stderr)
         raise
     shutil.rmtree(folder)
     account.begin(f"{account.checked} checks passed")
     return 0
-
-
-async def _run(team: Team, parts: Sequence[str]) -> None:
-    for part in parts:
-        await _PARTS[part](team)
-    await aftermath.run(team)
 
 
 if __name__ == "__main__":

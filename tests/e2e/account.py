@@ -2,6 +2,8 @@
 
 import time
 
+_LONGEST = 2000  # characters of a message: states of a hundred tasks are more than anybody reads
+
 
 class FailedCheckError(AssertionError):
     """What should be so is not."""
@@ -29,7 +31,7 @@ class Account:
             FailedCheckError: It is not; the message has what is so instead.
         """
         if not is_so:
-            raise FailedCheckError(f"not so: {text}{f'; but {else_}' if else_ else ''}")
+            raise FailedCheckError(f"not so: {text}{f'; but {else_}'[:_LONGEST] if else_ else ''}")
         self.checked += 1
         self._print(f"  ✓ {text}")
 

@@ -11,7 +11,7 @@ RUNNER_FAILED = "Trigger runner failed"
 _TRACEBACK = re.compile(r'(File |"filename": ?)"[^"]*fileflow_async/')
 
 
-async def run(team: Team) -> None:
+def run(team: Team) -> None:
     """Look through everything."""
     account = team.account
     account.begin("afterwards")
@@ -25,7 +25,7 @@ async def run(team: Team) -> None:
     killed = {(f"killed_{storage}", "long") for storage in STORAGES}
     account.check(again <= killed, "none was tried twice but those that were killed", else_=again - killed)
     files = [*team.logs.files(), *(team.folder / "servers").iterdir()]
-    complaints = [each for path in files for each in _complaints(path)]
+    complaints = [each for path in files for each in complaints(path)]
     account.check(
         not complaints,
         f'{len(files)} logs have no "{RUNNER_FAILED}" and no traceback of ours',
@@ -36,7 +36,7 @@ async def run(team: Team) -> None:
     account.check(not leaks, f"no secret is in {len(places)} files or the database", else_=leaks)
 
 
-def _complaints(path: Path) -> Iterator[str]:
+def complaints(path: Path) -> Iterator[str]:
     """Yield the lines that should not be there."""
     text = path.read_text(errors="replace")
     if RUNNER_FAILED in text:

@@ -1,14 +1,15 @@
 """Airflow with two of everything that there may be two of, a database, a broker, and an S3 server."""
 
+import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from demo.airflow import Airflow
 from demo.airflow_api import DagRun, TaskInstance
@@ -19,6 +20,8 @@ from tests.e2e.account import Account, FailedCheckError
 from tests.e2e.logs import Logs
 from tests.e2e.servers import Postgres, Redis, password
 from tests.s3_servers.radosgw import Radosgw
+
+Answer = TypeVar("Answer")
 
 BUCKET = "lake"
 SLOTS = 4  # of two workers together
@@ -149,12 +152,23 @@ class Team:
             limit=limit,
         )
 
-    @asynccontextmanager
-    async def open_store(self, storage: str) -> AsyncIterator[TargetStore]:
-        """Open a store past Airflow."""
-        root = parse_root(self.roots[storage])
-        async with open_storage(root, s3_settings=self.s3.settings) as opened:
-            yield TargetStore(opened)
+    def result(self, task: TaskInstance) -> Any:
+        """Return what a task has committed as JSON."""
+        return json.loads(self.ask(storage_of(task), lambda store: store.read(self.target(task))))
+
+    def versions(self, task: TaskInstance) -> int:
+        """Return how many times a task has committed something."""
+        return len(self.ask(storage_of(task), lambda store: store.history(self.target(task))))
+
+    def ask(self, storage: str, question: Callable[[TargetStore], Coroutine[Any, Any, Answer]]) -> Answer:
+        """Ask a store something, past Airflow."""
+
+        async def answer() -> Answer:
+            root = parse_root(self.roots[storage])
+            async with open_storage(root, s3_settings=self.s3.settings) as opened:
+                return await question(TargetStore(opened))
+
+        return asyncio.run(answer())
 
     def _environment(self) -> dict[str, str]:
         settings = self.s3.settings

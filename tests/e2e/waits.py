@@ -1,6 +1,5 @@
 """Many waits for few slots, and a triggerer that is killed under them."""
 
-import json
 from collections import Counter
 
 from demo.airflow_api import TaskInstance
@@ -10,7 +9,7 @@ from tests.e2e.team import SLOTS, STORAGES, TABLES, TRIGGERERS, WAITS, Team
 COUNT = len(STORAGES) * TABLES * WAITS
 
 
-async def run(team: Team) -> None:
+def run(team: Team) -> None:
     """Let them all wait, kill a triggerer, commit what they wait for."""
     account = team.account
     account.begin(f"{COUNT} waits for {SLOTS} slots; a triggerer is killed under them")
@@ -30,10 +29,10 @@ async def run(team: Team) -> None:
     team.until_ended(["tables", "waits"])
     resumes.check(team, team.tasks("waits"))
     for storage in STORAGES:
-        await _check_data(team, storage)
+        _check_data(team, storage)
     tables = {(task.dag_id, task.task_id): task for task in team.tasks("tables")}
     awaited = {wait: tables[_dag_id(wait), f"table_{_number(wait)}"] for wait in team.tasks("waits")}
-    await resumes.tell_seconds(team, awaited)
+    resumes.tell_seconds(team, awaited)
     team.airflow.start(TRIGGERERS[0])
 
 
@@ -46,14 +45,13 @@ def _owners(team: Team) -> Counter[int]:
     return Counter(task.triggerer for task in _deferred(team) if task.triggerer is not None)
 
 
-async def _check_data(team: Team, storage: str) -> None:
+def _check_data(team: Team, storage: str) -> None:
     """Compare what was made of the tables with what they are."""
     tasks = team.tasks("waits", storage)
-    async with team.open_store(storage) as store:
-        found = [json.loads(await store.read(team.target(task))) for task in tasks]
-        counts = [len(await store.history(team.target(task))) for task in tasks]
+    found = [team.result(task) for task in tasks]
     expected = [_total(_number(task)) for task in tasks]
     team.account.check(found == expected, f"{len(found)} results are right on {storage}", else_=found)
+    counts = [team.versions(task) for task in tasks]
     team.account.check(counts == [1] * len(tasks), f"each was committed once on {storage}", else_=counts)
 
 
