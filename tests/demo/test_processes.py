@@ -108,6 +108,17 @@ def test_a_name_is_taken_once(processes: Processes) -> None:
         started(processes)
 
 
+def test_the_guard_forgets_what_has_ended(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that is named twice is over; its number may be somebody else's by then."""
+    told: list[int] = []
+    monkeypatch.setattr(processes, "_tell_guard", told.append)
+    processes.run("migrate", [sys.executable, "-c", ""])
+    session = started(processes, "import time; time.sleep(1000)")
+    assert told.count(session) == 1
+    processes.kill("worker")
+    assert sorted(map(told.count, told)) == [2, 2, 2, 2]
+
+
 def test_the_guard_ends_them_when_their_launcher_is_killed(tmp_path: Path) -> None:
     """Which then cannot do it itself."""
     launcher = subprocess.Popen(
