@@ -11,12 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 from airflow.sdk import BaseOperator
 
 from fileflow_async import Dependency, DiveSensorAsync, open_store
 from fileflow_async.manifest import Producer
 from fileflow_async.sensors.arrival import ArrivalSensorAsync
+from fileflow_async.sensors.http import HttpSensorAsync
 from tests.airflow_harness import Triggerer, Worker, dag
+from tests.http_server import HttpServer, connect
 
 KEY = "shop/20260921T000000Z/extract/output"
 DONE = "{name}.done"
@@ -32,6 +35,20 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
     monkeypatch.setenv("AIRFLOW__FILEFLOW__MIN_DEFER_SECONDS", "0")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def endpoint(root: Path, http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says yes once there is a file, and refuses once there is another."""
+
+    def status() -> int:
+        return 401 if (root / "in/refuse").exists() else 200 if (root / "in/yes").exists() else 404
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=await asyncio.to_thread(status))
+
+    http_server.on("/a", answer)
+    connect(monkeypatch, "api", host=http_server.url)
 
 
 class PatientWorker(Worker):
@@ -136,6 +153,18 @@ def arrival(root: Path, **arguments: Any) -> ArrivalSensorAsync:
     return ArrivalSensorAsync(path=f"{root}/in/a.csv", done_file=DONE, **arguments)
 
 
+def http(root: Path, **arguments: Any) -> HttpSensorAsync:
+    return HttpSensorAsync(**{"http_conn_id": "api", "endpoint": "a", **arguments})
+
+
+def say_yes(root: Path) -> None:
+    (root / "in/yes").touch()
+
+
+def say_no(root: Path) -> None:
+    (root / "in/refuse").touch()
+
+
 def refuse(root: Path) -> None:
     """A folder that cannot be one: seen so for a minute, it is believed."""
     (root / "in").rmdir()
@@ -145,6 +174,7 @@ def refuse(root: Path) -> None:
 KINDS = {
     "DiveSensorAsync": Kind(dive, commit, {"when": "some"}, damage, "has 1 bytes; the manifest says 4"),
     "ArrivalSensorAsync": Kind(arrival, drop, {"looks": 0}, refuse, "is not a directory"),
+    "HttpSensorAsync": Kind(http, say_yes, {"ok_status": 200}, say_no, "HTTP 401"),
 }
 MODES: Mapping[str, Mapping[str, Any]] = {
     "deferred": {"deferrable": True},
@@ -228,12 +258,19 @@ def test_a_mapped_sensor_waits_for_each_of_its_instances(root: Path, kind: str) 
     classes: dict[str, type[Any]] = {
         "DiveSensorAsync": DiveSensorAsync,
         "ArrivalSensorAsync": ArrivalSensorAsync,
+        "HttpSensorAsync": HttpSensorAsync,
     }
     own: dict[str, list[Any]] = {
         "DiveSensorAsync": [{"a": Dependency("extract", slot=f"2026092{day}T000000Z")} for day in (1, 2)],
         "ArrivalSensorAsync": [f"{root}/in/{name}.csv" for name in "ab"],
+        "HttpSensorAsync": ["http://h/a", "http://h/b"],
     }
-    name = {"DiveSensorAsync": "data_dependencies", "ArrivalSensorAsync": "path"}[kind]
+    names = {
+        "DiveSensorAsync": "data_dependencies",
+        "ArrivalSensorAsync": "path",
+        "HttpSensorAsync": "endpoint",
+    }
+    name = names[kind]
     with dag():
         mapped = (
             classes[kind].partial(task_id="wait", timeout=60, poke_interval=1).expand(**{name: own[kind]})
@@ -246,18 +283,18 @@ def test_a_mapped_sensor_waits_for_each_of_its_instances(root: Path, kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_sensor_without_a_timeout_has_airflows_own(root: Path, kind: str) -> None:
+    """`[sensors] default_timeout` is a week; how a sensor says that it has none differs between versions."""
+    sensor: Any = KINDS[kind].make(root, task_id="wait", dag=dag())
+    assert sensor.timeout == timedelta(days=7).total_seconds()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_argument_fails_in_the_dag_file(root: Path, kind: str) -> None:
     """Of ours as of Airflow's; not when the task runs at night."""
     for wrong in (KINDS[kind].wrong, {"poke_interval": 0}, {"timeout": 0}, {"mode": "sometimes"}):
         with pytest.raises(Exception, match=next(iter(wrong))):
             KINDS[kind].make(root, task_id="wait", dag=dag(), **wrong)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_sensor_without_a_timeout_has_airflows_own(root: Path, kind: str) -> None:
-    """`[sensors] default_timeout` is a week; how a sensor says that it has none differs between versions."""
-    sensor: Any = KINDS[kind].make(root, task_id="wait", dag=dag())
-    assert sensor.timeout == timedelta(days=7).total_seconds()
 
 
 @pytest.mark.parametrize("kind", KINDS)
