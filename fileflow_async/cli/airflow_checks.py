@@ -37,7 +37,7 @@ def _heartbeat(settings: Settings) -> Finding:
             "Tasks that resume before their worker has exited fail; leave [fileflow] min_defer_seconds out.",
         )
     if interval > 1:
-        hint = "[workers] min_heartbeat_interval = 1 lets them resume earlier, and twice as many runs pass."
+        hint = "[workers] min_heartbeat_interval = 1 lets them resume after 1.4 s."
         return Finding("heartbeat", Verdict.ADVICE, what, hint)
     return Finding("heartbeat", Verdict.OK, what)
 
