@@ -12,6 +12,8 @@ import pytest
 FORM = os.environ.get("FILEFLOW_FAULTS", "sample")
 """How much is tried: a `sample` of seconds, a `normal` run of minutes, or a `long` one of an hour."""
 LONG = FORM == "long"
+PATIENCE = 60 if FORM == "sample" else 3600
+"""How many seconds a test may take."""
 
 
 def how_many(*, sample: int, normal: int, long: int) -> int:

@@ -26,8 +26,8 @@ from tests.s3_servers.backdoor import Backdoor
 WHAT = "reads of damaged files"
 DATA = value("data", 300)
 MEBIBYTE = value("mebibyte", 1024 * 1024)
-FLIPS = how_many(sample=150, normal=2500, long=5000)  # of each file on each storage; a server is slower
-IN_S3 = how_many(sample=5, normal=50, long=1000)
+FLIPS = how_many(sample=150, normal=1500, long=5000)  # of each file on each storage; a server is slower
+IN_S3 = how_many(sample=5, normal=30, long=1000)
 
 
 @dataclass

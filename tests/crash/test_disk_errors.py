@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.judging import Case, judge, prepare
-from tests.crash.tally import LONG, Tally
+from tests.crash.tally import LONG, PATIENCE, Tally
 from tests.crash.test_kill_points import count_calls
 from tests.crash.works import PIECE
 from tests.crash.zygote import Zygote
@@ -29,7 +29,7 @@ def points(calls: Counter[str]) -> list[tuple[str, int]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ERRORS)
 @pytest.mark.parametrize("has_old", [False, True], ids=["fresh", "with an older value"])
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 def test_a_system_call_fails(zygote: Zygote, tmp_path: Path, tally: Tally, name: str, has_old: bool) -> None:
     """Whoever is not told of a commit is told why, with the number of the error and the path."""
     case, log, number = Case("small", has_old), tmp_path / "log", getattr(errno, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.judging import CASES, Case, judge, prepare
-from tests.crash.tally import LONG, Tally
+from tests.crash.tally import LONG, PATIENCE, Tally
 from tests.crash.works import PIECE
 from tests.crash.zygote import Zygote
 
@@ -67,7 +67,7 @@ def count_calls(log: Path) -> Counter[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 def test_a_process_is_killed_at_each_system_call_in_turn(
     zygote: Zygote, tmp_path: Path, tally: Tally, case: Case
 ) -> None:

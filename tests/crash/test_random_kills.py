@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.crash.judging import CASES, Case, judge, prepare
-from tests.crash.tally import LONG, Tally, how_many
+from tests.crash.tally import PATIENCE, Tally, how_many
 from tests.crash.zygote import Zygote
 
 WHAT = "kills at a random moment"
-TRIES = how_many(sample=20, normal=60, long=1000)  # of each case
+TRIES = how_many(sample=20, normal=40, long=1000)  # of each case
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 def test_a_process_is_killed_at_a_random_moment(
     zygote: Zygote, tmp_path: Path, tally: Tally, case: Case
 ) -> None:

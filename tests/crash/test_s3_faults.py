@@ -25,7 +25,7 @@ from fileflow_async.storage.s3 import S3Settings, S3Storage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference
 from tests.conftest import ImpatientClock
-from tests.crash.tally import LONG, Tally, how_many
+from tests.crash.tally import LONG, PATIENCE, Tally, how_many
 from tests.crash.works import NEW, NEXT, OLD, value
 from tests.planting import record_for
 from tests.s3_servers.backdoor import Backdoor
@@ -277,7 +277,7 @@ def sample(cases: Sequence[Case], count: int) -> Sequence[Case]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("fault", [*FAULTS.values(), NO_BUCKET], ids=lambda fault: fault.name)
 async def test_one_request_goes_wrong(field: Field, fault: Fault) -> None:
     """Each of each work, once."""
@@ -298,7 +298,7 @@ async def test_one_request_goes_wrong(field: Field, fault: Fault) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("times", [3, inf], ids=["for a while", "for good"])
 @pytest.mark.parametrize(
     "fault", [EXPIRED, EXPIRED_403, SLOW_DOWN, INTERNAL_ERROR, RESET, DENIED], ids=lambda fault: fault.name
@@ -329,7 +329,7 @@ def a_bit_flips() -> Fault:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 async def test_a_bit_of_what_is_sent_flips(field: Field) -> None:
     """Of data, of a part or of a record: S3 refuses it by its checksum, and it is sent again."""
     lengths = {work: await field.length(work) for work in WRITES}

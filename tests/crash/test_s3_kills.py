@@ -15,7 +15,7 @@ from fileflow_async.retention import gc
 from fileflow_async.storage.s3 import S3Settings, S3Storage
 from fileflow_async.store import TargetStore
 from tests.crash.judging import Value, put, value_of
-from tests.crash.tally import LONG, Tally
+from tests.crash.tally import LONG, PATIENCE, Tally
 from tests.crash.works import EVERYTHING, KEY, LARGE, NEW, NEXT, OLD, PIECE
 from tests.crash.zygote import End, Zygote
 from tests.planting import record_for
@@ -53,7 +53,7 @@ class Case:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600 if LONG else 60)
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("work", ["small", "stream"])
 async def test_a_process_is_killed_at_each_request(
     zygote: Zygote,
