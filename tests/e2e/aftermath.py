@@ -25,11 +25,11 @@ def run(team: Team) -> None:
     killed = {(f"killed_{storage}", "long") for storage in STORAGES}
     account.check(again <= killed, "none was tried twice but those that were killed", else_=again - killed)
     files = [*team.logs.files(), *(team.folder / "servers").iterdir()]
-    complaints = [each for path in files for each in complaints(path)]
+    found = [each for path in files for each in complaints(path)]
     account.check(
-        not complaints,
+        not found,
         f'{len(files)} logs have no "{RUNNER_FAILED}" and no traceback of ours',
-        else_=complaints,
+        else_=found,
     )
     places = [*files, *(path for path in (team.folder / "store").rglob("*") if path.is_file())]
     leaks = [name for name, secret in team.secrets.items() if _is_in(secret, places, team.postgres.dump())]
