@@ -33,7 +33,7 @@ MIB = 1 << 20
 STATUSES = ("200", "401", "403", "404", "429", "500", "503")
 ANSWERS = {
     **{name: f"HTTP/1.1 {name} X\r\nContent-Length: 0\r\n\r\n".encode() for name in STATUSES},
-    "circle of redirects": b"HTTP/1.1 302 Found\r\nLocation: ?\r\nContent-Length: 0\r\n\r\n",
+    "redirect to itself": b"HTTP/1.1 302 Found\r\nLocation: ?\r\nContent-Length: 0\r\n\r\n",
     "garbage": b"\x16\x03\x01 garbage \r\n\r\n",
     "reset": b"",
     "body cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123",
@@ -49,34 +49,42 @@ def bomb(mebibytes: int) -> bytes:
     return b"".join(packing.compress(bytes(MIB)) for _ in range(mebibytes)) + packing.flush()
 
 
+async def large(writer: asyncio.StreamWriter, mebibytes: int) -> None:
+    writer.write(b'HTTP/1.1 200 X\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % (mebibytes * MIB))
+    piece = os.urandom(MIB)
+    for _ in range(mebibytes):
+        writer.write(piece)
+        await writer.drain()
+
+
 async def serve(mebibytes: int) -> None:
-    """Answer by the path, and count; a connection is closed behind each answer."""
+    """Answer by the path, and count."""
     counts: Counter[str] = Counter()
     answers = {PATHS[name]: answer.replace(b"?", PATHS[name].encode()) for name, answer in ANSWERS.items()}
+    closing = {PATHS[name] for name in ("garbage", "reset", "body cut off")}
     packed = bomb(400)
+
+    def one(path: str, writer: asyncio.StreamWriter) -> None:
+        if path == "/-/counts":
+            body = json.dumps(counts).encode()
+            writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        elif path == "/bomb":
+            head = b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+            writer.write(head % len(packed) + packed)
+        else:
+            writer.write(answers.get(path, answers[PATHS["404"]]))
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            path = head.split(b" ")[1].decode()
-            counts[path] += 1
-            if path == "/-/counts":
-                body = json.dumps(counts).encode()
-                writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            elif path == "/bomb":
-                writer.write(
-                    b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
-                )
-                writer.write(packed)
-            elif path == "/large":
-                writer.write(b'HTTP/1.1 200 X\r\nETag: "1"\r\nContent-Length: %d\r\n\r\n' % (mebibytes * MIB))
-                piece = os.urandom(MIB)
-                for _ in range(mebibytes):
-                    writer.write(piece)
-                    await writer.drain()
-            else:
-                writer.write(answers.get(path, answers[PATHS["404"]]))
-            await writer.drain()
+            path = ""
+            while path not in closing:
+                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+                counts[path] += 1
+                if path == "/large":
+                    await large(writer, mebibytes)
+                else:
+                    one(path, writer)
+                await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1000)
@@ -96,7 +104,7 @@ def trigger_of(who: str, path: str) -> Any:
     if who == "ours":
         from fileflow_async.triggers.http import HttpTrigger
 
-        return HttpTrigger(endpoint=path, http_conn_id="bench", poke_interval=INTERVAL, max_redirects=5)
+        return HttpTrigger(endpoint=path, http_conn_id="bench", poke_interval=INTERVAL)
     if path == "/bomb":
         from airflow.providers.http.triggers.http import HttpTrigger as AirflowsTrigger
 
@@ -195,8 +203,8 @@ def requests(port: int, who: str, root: str, seconds: float) -> dict[str, tuple[
         end = all_at_once or outcome(started(port, who, what, seconds, root))
         count = counted(port)[PATHS[what]] - before
         came = end["came"][what] if all_at_once else end["came"]
-        # One that has ended would not have asked again.
-        found[what] = (count * 60.0 / seconds if came == "waits" else count), came
+        # The first comes at once; a wait that has ended would not have asked again.
+        found[what] = (1 + (count - 1) * 60.0 / seconds if came == "waits" else count), came
     return found
 
 

@@ -168,9 +168,8 @@ class Client:
         """
         try:
             url = str(URL(hop.url).join(URL(location)).with_fragment(None))
-            is_own = (
-                hop.is_own and origin(url) == home
-            )  # once it has left, nobody vouches for where it comes back
+            # Once it has left, nobody vouches for where it comes back.
+            is_own = hop.is_own and origin(url) == home
         except (ConfigError, ValueError):
             raise EndpointRefusedError(f"{response.what}: redirected to what is no address of HTTP") from None
         keeps = response.status in _KEEPS_METHOD or hop.method in ("GET", "HEAD")

@@ -77,6 +77,8 @@ async def _open(settings: HttpSettings) -> Session:
         skip_auto_headers=("Content-Type",),
         trust_env=False,
     )
+    # It would send a request again whose connection is closed without an answer, and a look is one request.
+    client._retry_connection = False
     return Session(client, identity, tls)
 
 
