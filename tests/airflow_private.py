@@ -13,6 +13,7 @@ try:
     from airflow.executors.workloads.task import TaskInstanceDTO
     from airflow.executors.workloads.trigger import RunTrigger
     from airflow.sdk._shared.module_loading import import_string
+    from airflow.sdk.lineage import HookLineageCollector
     from airflow.sdk.serde import deserialize, serialize
     from airflow.serialization.decoders import smart_decode_trigger_kwargs
 except ImportError:  # before 3.2
@@ -20,6 +21,7 @@ except ImportError:  # before 3.2
         RunTrigger,
         TaskInstance as TaskInstanceDTO,
     )
+    from airflow.lineage.hook import HookLineageCollector  # type: ignore[import-not-found, no-redef]
     from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]
     from airflow.serialization.serde import (  # type: ignore[import-not-found, no-redef]
         deserialize,
@@ -52,6 +54,7 @@ __all__ = [
     "AssetStateStoreResult",
     "DeadlockImminentError",
     "GetAssetStateStoreByName",
+    "HookLineageCollector",
     "RunTrigger",
     "SetAssetStateStoreByName",
     "TaskInstanceDTO",

@@ -14,12 +14,11 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Asset, AssetAlias, BaseSensorOperator, Context
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from airflow.sdk.lineage import HookLineageCollector
 
 from fileflow_async import (
     AsyncTaskRunner,
@@ -37,6 +36,7 @@ from fileflow_async.operators.lineage import dataset_of
 from fileflow_async.storage_drivers import FileStorageDriver
 from fileflow_async.target import Target
 from tests.airflow_context import FakeRun
+from tests.airflow_private import HookLineageCollector
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowSkipException
 
 from fileflow_async.errors import (
     ConfigError,

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Context
-from airflow.sdk.exceptions import (
-    AirflowRescheduleException,
+from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow.sdk import DAG, Context
 
+from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.arrival import Arrival
 from fileflow_async.arrived import Arrived, Trust
 from fileflow_async.errors import (

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Context
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import (
     AirflowFailException,
-    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow.sdk import DAG, Context
 
 from fileflow_async import AsyncTaskRunner, Dependency, DiveSensorAsync, Reference, TaskRunner, open_store
+from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.errors import (
     ConfigError,
     DependencyError,

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Context
-from airflow.sdk.exceptions import (
+from airflow.providers.common.compat.sdk import (
     AirflowFailException,
-    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow.sdk import DAG, Context
 
 from fileflow_async import AsyncTaskRunner, Reference, TaskRunner
+from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.errors import ConfigError, EndpointRefusedError, FormatError
 from fileflow_async.http.answer import Answer
 from fileflow_async.sensors.http import HttpSensorAsync
