@@ -5,11 +5,11 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from urllib.parse import urljoin
 
 from asgiref.sync import sync_to_async
-from yarl import URL
 
-from fileflow_async.errors import ConfigError, EndpointAnswerError
+from fileflow_async.errors import EndpointAnswerError
 from fileflow_async.http.answer import Answer
 from fileflow_async.http.json_path import NotThereError, parse_path, value_at
 from fileflow_async.http.request import Request, check_endpoint
@@ -74,9 +74,11 @@ class NextLink:
         link = _link(answer) if self.path is None else _there(answer, self.path)
         if link is None or link == "":
             return None
+        if not isinstance(link, str):
+            raise EndpointAnswerError("the link to the next page is no address")
         try:
-            endpoint = check_endpoint(str(URL(url).join(URL(link))))
-        except (ConfigError, TypeError, ValueError):
+            endpoint = check_endpoint(urljoin(url, link))
+        except ValueError:
             raise EndpointAnswerError("the link to the next page is no address") from None
         return replace(request, endpoint=endpoint, params=())
 

@@ -23,8 +23,10 @@ from fileflow_async.errors import (
     TargetNameError,
 )
 from fileflow_async.hooks.http import HttpAsyncHook
+from fileflow_async.http import checks
 from fileflow_async.http.answer import Answer
 from fileflow_async.http.ended import HttpEnded
+from fileflow_async.http.judgement import Criteria, Judge
 from fileflow_async.http.poll import Poll
 from fileflow_async.http.request import Request
 from fileflow_async.testing.clock import FakeClock
@@ -431,6 +433,32 @@ async def test_a_check_that_raises_refuses_and_tells_no_more_than_that(endpoint:
     assert len(endpoint.looks) == 3
     assert task.result().why == f"response_check '{__name__}.broken' raised KeyError"
     assert SECRET not in json.dumps(task.result().to_payload())
+
+
+GOING_ON = threading.Event()
+
+
+def endless(answer: Answer) -> bool:
+    return GOING_ON.wait(20)
+
+
+async def test_a_check_that_hangs_holds_nobody_up(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has its time, and then it is a refusal; nor does a cancelled wait wait for it."""
+    monkeypatch.setattr(checks, "_PATIENCE", 0.1)
+    GOING_ON.clear()
+    endpoint.sight = answered(200, {"state": "done"})
+    judge = Judge(Criteria.of(response_check=f"{__name__}.endless"))
+    assert "took more than 0.1 s" in (await judge.judge(answered(200))).why
+    monkeypatch.setattr(checks, "_PATIENCE", 30.0)
+    hanging, other = waiting(endpoint, response_check=f"{__name__}.endless"), waiting(endpoint)
+    await endpoint.clock.advance(6.0)
+    assert (outcome(hanging), outcome(other)) == (None, Outcome.READY)
+    began = time.monotonic()
+    await end(hanging)
+    assert time.monotonic() - began < 1.0
+    GOING_ON.set()
 
 
 async def test_a_body_that_is_too_large_matters_only_where_it_has_a_say(endpoint: Endpoint) -> None:
