@@ -145,7 +145,7 @@ def no_nulls(*names: str) -> Gate:
             if "nulls" not in (stats := facts.stats.get(name, {})):
                 return f"nothing is known of the nulls in {name!r}"
             if stats["nulls"]:
-                return f"{name!r} has {stats['nulls']} nulls"
+                return f"{name!r} has {stats['nulls']} null{'' if stats['nulls'] == 1 else 's'}"
         return True
 
     return Gate(check, "no_nulls")

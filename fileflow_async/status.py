@@ -412,7 +412,7 @@ def _writing(attempt: Attempt, entry: Entry) -> Writing:
 
 
 def _committed(record: Manifest) -> str:
-    rows = "" if record.rows is None else f", {record.rows} rows"
+    rows = "" if record.rows is None else f", {record.rows} row{'' if record.rows == 1 else 's'}"
     return f"committed by try {record.producer.try_number}, {_size(record.size)}{rows}"
 
 

@@ -34,6 +34,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 import fileflow_async
 from fileflow_async import FileTargetTrigger, Reference, formats
 from fileflow_async.config import described
+from fileflow_async.errors import GateError
 from fileflow_async.formats import registry
 from fileflow_async.hooks import aws_extra
 from fileflow_async.hooks.connection import ConnectionDetails
@@ -227,6 +228,26 @@ def test_the_sensor_that_a_page_shows_first_works_at_once(
             runs.run(dag)
     assert runs.deferred == []
     assert runs.value("report", "report") == expected
+
+
+def test_the_tutorial_goes_as_it_says(made: list[DAG], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is made of the orders, its test passes, and a day that is not good enough is held back."""
+    files, runs = ROOT / "docs" / "tutorial", Runs()
+    monkeypatch.syspath_prepend(str(files))
+    for name in ("shop", "report"):
+        made.clear()
+        load(files / f"{name}.py")
+        runs.run(*made)
+    assert runs.deferred == []
+    assert runs.value("report", "report") == {"orders": 2, "sum": 14.9}
+    load(files / "test_report.py").test_the_amounts_are_added_up()
+    made.clear()
+    load(files / "checked.py")
+    with pytest.raises(GateError) as refused:
+        runs.run(*made)
+    said = next(block.text for block in blocks(ROOT / "docs" / "tutorial.md", "text") if "Gate" in block.text)
+    end = str(refused.value).partition(".csv ")[2]
+    assert said.strip().endswith(end)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,5 +1,7 @@
 """A unit test of a task's logic is one line."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 
@@ -47,15 +49,16 @@ def test_several_values_stand_for_several_targets() -> None:
     assert rehearse(Total, inputs={"parts": (1, 2, 3)}).read() == 6
 
 
-def test_gates_hold_in_a_rehearsal_too() -> None:
-    """What the operator would refuse."""
+@pytest.mark.parametrize("gates", [[not_empty], {"output": [not_empty]}])
+def test_gates_hold_in_a_rehearsal_too(gates: Any) -> None:
+    """What the operator would refuse, given as to the operator."""
 
     class Nothing(TaskRunner):
         def run(self) -> None:
             self.write(b"")
 
     with pytest.raises(GateError, match="there are no bytes"):
-        rehearse(Nothing, gates={"output": [not_empty]})
+        rehearse(Nothing, gates=gates)
 
 
 def test_what_the_logic_raises_is_raised() -> None:
