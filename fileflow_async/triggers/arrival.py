@@ -1,6 +1,5 @@
 """Wait in the triggerer until outsiders have put their files."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -10,7 +9,6 @@ from typing import Literal
 
 from airflow.triggers.base import TriggerEvent
 
-from fileflow_async import _compat
 from fileflow_async.arrival import Arrival
 from fileflow_async.arrival_rules import Rules
 from fileflow_async.arrivals import Lookout, Waiter
@@ -21,9 +19,9 @@ from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.hooks.outside import open_outside
 from fileflow_async.storage.search import Search
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.ending import Changes, ended
 from fileflow_async.triggers.pace import Pace
-from fileflow_async.triggers.progress import Log
-from fileflow_async.waiting import Outcome, check_moment, utc
+from fileflow_async.waiting import check_moment
 
 _CLOCK: Clock = SystemClock()
 _LAST_LOOK = 10.0  # seconds that the look at the deadline may take
@@ -87,19 +85,7 @@ class ArrivalTrigger(ArgumentsTrigger):
             ConfigError: An argument is wrong.
         """
         arrival = self._checked()
-        began, ended = clock.monotonic(), "failed"
-        _compat.count("fileflow.waits.begun")
-        try:
-            event = await self._watch(arrival, clock)
-            ended = str(event.outcome)
-            await self._hold(clock)
-        except asyncio.CancelledError:
-            ended = "cancelled"
-            raise
-        finally:
-            _compat.count("fileflow.waits.ended", tags={"outcome": ended})
-            _compat.timing("fileflow.wait_seconds", clock.monotonic() - began, tags={"outcome": ended})
-        return event
+        return await ended(self._watch(arrival, clock), not_before=self.not_before, clock=clock)
 
     def _checked(self) -> Arrival:
         """Return what is waited for, when no argument is wrong."""
@@ -126,7 +112,7 @@ class ArrivalTrigger(ArgumentsTrigger):
 
     async def _watch(self, arrival: Arrival, clock: Clock) -> Arrived:
         """Decide at each look, at the deadline at the latest."""
-        search, progress = arrival.search, _Progress(self.log, self.deadline)
+        search, progress = arrival.search, Changes(self.log, self.deadline)
         pace = _pace_of(self, arrival, clock)
         open_place = partial(open_outside, search, self.conn_id)
         async with Lookout.join((search.key, self.conn_id), open_place, clock=clock) as lookout:
@@ -141,12 +127,9 @@ class ArrivalTrigger(ArgumentsTrigger):
                     last = Waiter(arrival, pace, due=clock.monotonic())
                     event = await _news(lookout, last, _LAST_LOOK, clock) or arrival.timeout()
                 progress.tell(arrival.describe(), event)
+            if event.guess is not None:
+                self.log.info("%s", event.guess)
             return event
-
-    async def _hold(self, clock: Clock) -> None:
-        """Keep what is known back until it may be told."""  # ADR 0008
-        while self.not_before is not None and (left := self.not_before - clock.time()) > 0:
-            await clock.sleep(min(left, _SLICE))
 
 
 def _pace_of(trigger: ArrivalTrigger, arrival: Arrival, clock: Clock) -> Callable[[], float]:
@@ -168,32 +151,3 @@ async def _news(lookout: Lookout, waiter: Waiter, seconds: float, clock: Clock) 
         async with clock.timeout(seconds):
             return await lookout.news(waiter)
     return None
-
-
-class _Progress:
-    """What the log tells of a wait: changes only.
-
-    Args:
-        log: The log of the task that waits.
-        until: When the wait ends, in seconds since 1970.
-    """
-
-    def __init__(self, log: Log, until: float | None) -> None:
-        self._log = log
-        self._until = until
-        self._told: str | None = None
-
-    def tell(self, text: str, event: Arrived | None) -> None:
-        """Log what is new, or how the wait ends."""
-        if event is not None:
-            self._end(event)
-        elif text != self._told:
-            until = f" until {utc(self._until)}" if self._told is None and self._until is not None else ""
-            self._log.info("waiting%s: %s", until, text)
-            self._told = text
-
-    def _end(self, event: Arrived) -> None:
-        write = self._log.info if event.outcome is Outcome.READY else self._log.warning
-        write("the wait ends: %s. %s", event.outcome, event.describe())
-        if event.guess is not None:
-            self._log.info("%s", event.guess)

@@ -1,17 +1,16 @@
 """Wait in the triggerer until targets are committed."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from airflow.triggers.base import TriggerEvent
 
-from fileflow_async import _compat
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import check_poke_interval, check_seconds
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.ending import ended
 from fileflow_async.triggers.pace import Pace
 from fileflow_async.triggers.progress import Progress
 from fileflow_async.triggers.stores import Store, Stores, stores_of
@@ -20,7 +19,6 @@ from fileflow_async.watch import Inbox
 
 _CLOCK: Clock = SystemClock()
 _LAST_LOOK = 10.0  # seconds that the look at the deadline may take
-_SLICE = 60.0  # seconds until the wall clock is asked again: it may jump
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -72,19 +70,7 @@ class FileTargetTrigger(ArgumentsTrigger):
         """
         stores = stores_of(self.root, self.targets, self.conn_id)
         wait = self._checked(stores)
-        began, ended = clock.monotonic(), "failed"
-        _compat.count("fileflow.waits.begun")
-        try:
-            event = await self._watch(wait, stores, clock)
-            ended = str(event.outcome)
-            await self._hold(clock)
-        except asyncio.CancelledError:
-            ended = "cancelled"
-            raise
-        finally:
-            _compat.count("fileflow.waits.ended", tags={"outcome": ended})
-            _compat.timing("fileflow.wait_seconds", clock.monotonic() - began, tags={"outcome": ended})
-        return event
+        return await ended(self._watch(wait, stores, clock), not_before=self.not_before, clock=clock)
 
     def _checked(self, stores: Sequence[Store]) -> Wait:
         """Return what is waited for, when no argument is wrong."""
@@ -136,8 +122,3 @@ class FileTargetTrigger(ArgumentsTrigger):
                 await watched.refresh(wait.missing(inbox.statuses))
         event = wait.decide(inbox.statuses, clock.monotonic())
         return event or wait.event(Outcome.TIMEOUT, inbox.statuses)
-
-    async def _hold(self, clock: Clock) -> None:
-        """Keep what is known back until it may be told."""  # ADR 0008
-        while self.not_before is not None and (left := self.not_before - clock.time()) > 0:
-            await clock.sleep(min(left, _SLICE))

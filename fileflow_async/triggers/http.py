@@ -1,6 +1,5 @@
 """Wait in the triggerer until an endpoint says yes."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -10,16 +9,15 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from fileflow_async import _compat
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.hooks.store import open_store
 from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.poll import Look, Poll
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.ending import Changes, ended
 from fileflow_async.triggers.http_question import Question, stored
 from fileflow_async.triggers.pace import Pace
-from fileflow_async.triggers.progress import Log
-from fileflow_async.waiting import Outcome, utc
+from fileflow_async.waiting import Outcome
 
 _CLOCK: Clock = SystemClock()
 _LAST_LOOK = 10.0  # seconds that the look at the deadline may take
@@ -111,19 +109,7 @@ class HttpTrigger(ArgumentsTrigger):
             ConfigError: An argument is wrong.
         """
         question = Question.of(self)
-        began, ended = clock.monotonic(), "failed"
-        _compat.count("fileflow.waits.begun")
-        try:
-            event = await self._watch(question, clock)
-            ended = str(event.outcome)
-            await self._hold(clock)
-        except asyncio.CancelledError:
-            ended = "cancelled"
-            raise
-        finally:
-            _compat.count("fileflow.waits.ended", tags={"outcome": ended})
-            _compat.timing("fileflow.wait_seconds", clock.monotonic() - began, tags={"outcome": ended})
-        return event
+        return await ended(self._watch(question, clock), not_before=self.not_before, clock=clock)
 
     async def look(self, question: Question, clock: Clock) -> HttpEnded | None:
         """Look once, and return how the wait ends; None when it goes on."""
@@ -135,7 +121,7 @@ class HttpTrigger(ArgumentsTrigger):
     async def _watch(self, question: "Question", clock: Clock) -> HttpEnded:
         """Judge each look, and end at the deadline at the latest."""
         await question.wait.judge.load()
-        progress, pace = Progress(self.log, self.deadline), self._pace(clock)
+        progress, pace = Changes(self.log, self.deadline), self._pace(clock)
         look_once = partial(question.hook.look, question.request)
         async with Poll.join(question.key, look_once, clock=clock) as poll:
             since = clock.monotonic() - self.poke_interval
@@ -178,11 +164,6 @@ class HttpTrigger(ArgumentsTrigger):
 
         return pause
 
-    async def _hold(self, clock: Clock) -> None:
-        """Keep what is known back until it may be told."""  # ADR 0008
-        while self.not_before is not None and (left := self.not_before - clock.time()) > 0:
-            await clock.sleep(min(left, _SLICE))
-
 
 async def _seen(poll: Poll, due: float, since: float, seconds: float, clock: Clock) -> Look | None:
     """Wait for a look, but only so long."""
@@ -190,27 +171,3 @@ async def _seen(poll: Poll, due: float, since: float, seconds: float, clock: Clo
         async with clock.timeout(seconds):
             return await poll.look(due, since=since)
     return None
-
-
-class Progress:
-    """What the log tells of a wait: changes only.
-
-    Args:
-        log: The log of the task that waits.
-        until: When the wait ends, in seconds since 1970.
-    """
-
-    def __init__(self, log: Log, until: float | None) -> None:
-        self._log = log
-        self._until = until
-        self._told: str | None = None
-
-    def tell(self, text: str, event: HttpEnded | None) -> None:
-        """Log what is new, or how the wait ends."""
-        if event is not None:
-            write = self._log.info if event.outcome is Outcome.READY else self._log.warning
-            write("the wait ends: %s. %s", event.outcome, event.describe())
-        elif text != self._told:
-            until = f" until {utc(self._until)}" if self._told is None and self._until is not None else ""
-            self._log.info("waiting%s: %s", until, text)
-            self._told = text
