@@ -180,7 +180,9 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
 
     def _start(self) -> StartTriggerArgs:
         """Return what Airflow makes the first trigger from."""
-        settings = self._settings()
+        settings, limit = self._settings(), self.execution_timeout
+        ends = self.timeout + BACKSTOP  # and by Airflow itself, if that is sooner:
+        ends = ends if limit is None else min(ends, limit.total_seconds())
         return StartTriggerArgs(
             trigger_cls=f"{FileTargetStartTrigger.__module__}.{FileTargetStartTrigger.__qualname__}",
             trigger_kwargs={
@@ -196,6 +198,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
                 "on_abandoned": self.criteria.on_abandoned,
                 "backoff": self.exponential_backoff,
                 "max_wait": None if self.max_wait is None else self.max_wait.total_seconds(),
+                "backstop": ends - self.patience,
             },
             next_method="execute_complete",
             timeout=timedelta(seconds=self.timeout + BACKSTOP),

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
+from fileflow_async.config import is_number
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.target import Slot
@@ -42,6 +43,7 @@ class FileTargetStartTrigger(ArgumentsTrigger):
         on_abandoned: What a target does whose producer has been silent for long: wait, fail or skip.
         backoff: Ask half as often each time.
         max_wait: How many seconds `backoff` may put between two looks.
+        backstop: How many seconds Airflow's own timeout lies behind the end of the wait.
     """
 
     slot: str
@@ -56,6 +58,7 @@ class FileTargetStartTrigger(ArgumentsTrigger):
     on_abandoned: Policy = "wait"
     backoff: bool = False
     max_wait: float | None = None
+    backstop: float = BACKSTOP
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event."""
@@ -103,9 +106,11 @@ class FileTargetStartTrigger(ArgumentsTrigger):
             raise ConfigError(f"the slot of this run cannot be told from {quoted(self.slot)}") from error
 
     def _deadline(self) -> float | None:
-        """Return our deadline: a little before the moment at which Airflow's scheduler ends the wait."""
+        """Return our deadline: before the moment at which Airflow's scheduler ends the wait, if it can be."""
+        if not is_number(self.backstop) or self.backstop < 0:
+            raise ConfigError(f"backstop must be a number of seconds >= 0, got {quoted(self.backstop)}")
         until = getattr(self, "timeout_after", None)  # set by the triggerer, and kept when another takes over
-        return until.timestamp() - BACKSTOP if isinstance(until, datetime) else None
+        return until.timestamp() - self.backstop if isinstance(until, datetime) else None
 
 
 def to_payload(dependency: Dependency) -> dict[str, Any]:

@@ -498,10 +498,11 @@ def test_enough_of_several_partitions_is_enough(run: FakeRun) -> None:
     """Twenty hours of a day's twenty-four."""
     hours = Dependency("hourly", dag_id="lake", offset=[timedelta(hours=hour) for hour in range(24)])
     waiting = sensor_in("deferred", data_dependencies={"hours": hours}, when=20)
-    for target in hours.targets(dag_id="shop", slot=run.slot)[:19]:
+    targets = [each for each in hours.targets(dag_id="shop", slot=run.slot) if isinstance(each, Target)]
+    for target in targets[:19]:
         commit(target)
     deferred = deferral(waiting, run.context("wait"))
-    commit(hours.targets(dag_id="shop", slot=run.slot)[22])
+    commit(targets[22])
     assert len(resumed(waiting, run.context("wait"), deferred)["hours"]) == 20
 
 
@@ -607,6 +608,23 @@ def test_a_sensor_may_start_in_the_triggerer(run: FakeRun) -> None:
     reference = commit(run.target("extract"))
     event = asyncio.run(anext_of(trigger)).payload
     assert waiting.execute_complete(context, event) == {"orders": reference.to_payload()}
+
+
+@pytest.mark.parametrize(("limit", "patience"), [(None, 100), (500, 100), (110, 100), (20, 20)])
+def test_a_start_in_the_triggerer_keeps_both_limits(
+    run: FakeRun, limit: float | None, patience: float
+) -> None:
+    """Airflow cuts its own timeout of such a wait down to the execution_timeout; ours lies at it or before."""
+    limits: dict[str, Any] = {} if limit is None else {"execution_timeout": timedelta(seconds=limit)}
+    waiting = sensor_in("deferred", start_from_trigger=True, timeout=100, **limits)
+    arguments, now = waiting.start_trigger_args, datetime.now(UTC)
+    assert arguments is not None
+    assert arguments.timeout is not None
+    slot = waiting.render_template(waiting.slot, run.context("wait"))
+    trigger = FileTargetStartTrigger(**{**(arguments.trigger_kwargs or {}), "slot": slot})
+    ends = min(arguments.timeout, limits.get("execution_timeout", arguments.timeout))
+    vars(trigger)["timeout_after"] = now + ends  # as Airflow does
+    assert trigger.resolved().deadline == pytest.approx(now.timestamp() + patience)
 
 
 async def anext_of(trigger: Any) -> Any:

@@ -136,6 +136,7 @@ class TestFileTargetStartTrigger(OfTargets):
             "on_abandoned": "fail",
             "backoff": True,
             "max_wait": 60.0,
+            "backstop": 5.0,
         }
 
     def waiting(self) -> FileTargetStartTrigger:
