@@ -614,7 +614,7 @@ def test_a_sensor_may_start_in_the_triggerer(run: FakeRun) -> None:
 def test_a_start_in_the_triggerer_keeps_both_limits(
     run: FakeRun, limit: float | None, patience: float
 ) -> None:
-    """Airflow cuts its own timeout of such a wait down to the execution_timeout; ours lies at it or before."""
+    """Airflow cuts its own timeout of such a wait to the execution_timeout; ours lies at it or before."""
     limits: dict[str, Any] = {} if limit is None else {"execution_timeout": timedelta(seconds=limit)}
     waiting = sensor_in("deferred", start_from_trigger=True, timeout=100, **limits)
     arguments, now = waiting.start_trigger_args, datetime.now(UTC)
