@@ -1,8 +1,10 @@
 """What differs between the versions of Airflow."""
 
+import ast
 import runpy
 import sys
 from datetime import timedelta
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -79,3 +81,21 @@ def test_the_state_of_each_asset_is_found() -> None:
         assert len(_compat.asset_states(trigger)) == len(assets)
     trigger.asset_state_store = public = object()
     assert list(_compat.asset_states(trigger)) == [public]
+
+
+def test_what_moved_between_versions_is_imported_in_one_place() -> None:
+    """Where nobody would notice: the newest Airflow has it all. ADR 0003."""
+    moved = {
+        "airflow.exceptions",
+        "airflow.sdk.exceptions",
+        "airflow.sdk.observability",
+        "airflow.sdk.lineage",
+    }
+    package = Path(_compat.__file__).parent
+    found = {
+        (module.name, node.module)
+        for module in package.rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in moved
+    }
+    assert {name for name, _ in found} == {"_compat.py"}, found

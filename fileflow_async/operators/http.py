@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Context
-from airflow.sdk.exceptions import AirflowSkipException
 
+from fileflow_async._compat import AirflowSkipException
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.draft import FileDraft
 from fileflow_async.errors import ConfigError, TargetEmptyError, quoted

@@ -118,7 +118,7 @@ def deferral(waiter: HttpSensorAsync, context: Context) -> TaskDeferred:
         ({"http_conn_id": None}, "neither a connection with a host nor an endpoint that is a whole URL"),
         ({"headers": {"Cookie": SECRET}}, "the header 'Cookie' looks like a credential"),
         ({"ok_status": 200}, "ok_status must be a list"),
-        ({"response_check": lambda answer: True}, "response_check must be the dotted path of a function"),
+        ({"response_check": len}, "response_check must be the dotted path of a function"),
         ({"json_path": "state"}, r"a JSON path must begin with '\$'"),
         ({"poke_interval": 0.01}, "poke_interval must be at least 1 second"),
         ({"timeout": 0}, "timeout must be a positive number of seconds"),
