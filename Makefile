@@ -18,11 +18,17 @@ test: .venv/stamp  ## all tests, in random order, with their coverage
 e2e: .venv/stamp  ## Airflow as a team runs it, and what happens when parts of it die; ARGS=outage for one part
 	@$(in)python -m tests.e2e $(ARGS)
 
+# dag.test() of older Airflows is another one, and they warn of other things; the demo runs the same DAGs in earnest.
 older = 3.1 3.2
-matrix: $(older:%=.venv-%/stamp)  ## the demo in a real Airflow of each older version that is supported
+at_airflow = tests/triggers tests/sensors tests/operators tests/test_compat.py --ignore=tests/operators/test_example_dags.py
+matrix: $(older:%=.venv-%/stamp)  ## the demo, and the tests of triggers, sensors and operators, with each older Airflow
 	@for version in $(older); do \
-		echo "Airflow $$version"; .venv-$$version/bin/python -m demo --once || exit 1; \
+		echo "Airflow $$version" && .venv-$$version/bin/python -m demo --once && \
+		.venv-$$version/bin/pytest -n 2 -q -W default $(at_airflow) || exit 1; \
 	done
+
+faults: .venv/stamp  ## kills, full disks, outages, races: minutes of them; LONG=1 hours, ROWS="3 28" some
+	@nice $(in)python -m tests.faults --form $(if $(LONG),long,normal) $(if $(RECORD),--record) $(ROWS)
 
 bench: .venv-bench/stamp  ## docs/benchmarks.md anew, beside others, in a quarter of an hour; ARGS=--quick only tries it
 	@.venv-bench/bin/python bench $(ARGS)
