@@ -194,9 +194,9 @@ class Judge:
             missing = self._unchanged(look) or await self._other_value(look) or await self._refusal(look)
         except EndpointAnswerError as error:
             return Judgement(Verdict.REFUSED, state, str(error))
-        return Judgement(
-            Verdict.YES if missing is None else Verdict.WAIT, state, missing or f"HTTP {look.status}"
-        )
+        if missing is not None:
+            return Judgement(Verdict.WAIT, state, missing)
+        return Judgement(Verdict.YES, state, f"HTTP {look.status}")
 
     def _unchanged(self, answer: Answer) -> str | None:
         if not self._criteria.changed:
@@ -215,14 +215,10 @@ class Judge:
             value = value_at(await _parsed(answer), steps)
         except NotThereError:
             return "the JSON has nothing there"
-        except (
-            EndpointAnswerError
-        ) as error:  # a page that says that the service is being updated, more often than not
+        except EndpointAnswerError as error:  # more often than not a page that says: back soon
             return str(error)
-        if value is None if expected is None else not _equal(value, expected):
-            told = quoted(value)
-            return f"the JSON says {told if len(told) <= _VALUE else f'{told[:_VALUE]}…'}"
-        return None
+        is_other = value is None if expected is None else not _equal(value, expected)
+        return f"the JSON says {_told(value)}" if is_other else None
 
     async def _refusal(self, answer: Answer) -> str | None:
         if self._check is None or await self._check.says_yes(answer):
@@ -239,6 +235,13 @@ async def _parsed(answer: Answer) -> Any:
 def _equal(value: Any, expected: Any) -> bool:
     """Compare as JSON does: true is not 1."""
     return isinstance(value, bool) == isinstance(expected, bool) and bool(value == expected)
+
+
+def _told(value: Any) -> str:
+    """Return a value as it is told; the text of a large one would be made only to be cut."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return quoted(f"{value[:_VALUE]}…" if isinstance(value, str) and len(value) > _VALUE else value)
 
 
 def _where(answer: Answer) -> str:

@@ -8,9 +8,8 @@ from fileflow_async.config import check_seconds
 from fileflow_async.errors import ConfigError, EndpointUnavailableError, quoted
 
 _LONGEST = 60.0  # seconds between two tries, unless the server asks for more
-_LONGEST_WISH = (
-    900.0  # seconds that a slot is held because a server asks for it; then the task's retries are better
-)
+# Seconds that a slot is held because a server asks for it; beyond that the task's own retries are better.
+_LONGEST_WISH = 900.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -384,6 +384,20 @@ async def test_a_value_inside_json_is_waited_for(
     await end(task)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(7, "7"), ("busy", "'busy'"), ([1] * 10**5, "a list"), ({"a": 1}, "an object"), ("x" * 10**5, "x…'")],
+    ids=["number", "text", "list", "object", "long"],
+)
+async def test_what_the_json_says_instead_is_told_in_brief(value: Any, told: str) -> None:
+    """Without the text of a megabyte."""
+    judge = Judge(Criteria.of(json_path="$.a", expected="done"))
+    why = (await judge.judge(answered(200, {"a": value}))).why
+    assert why.startswith("the JSON says ")
+    assert why.endswith(told)
+    assert len(why) < 120
+
+
 THREADS: list[int] = []
 
 
