@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -63,6 +64,19 @@ async def test_those_that_are_cancelled_are_thrown_out(alarms: Alarms, clock: Fa
     alarms.at(5.0, lambda: called.append(5))
     await clock.advance(6.0)
     assert called == [5]
+
+
+async def test_those_that_are_left_call_in_order(alarms: Alarms, clock: FakeClock) -> None:
+    """Whichever were cancelled and thrown out; and what was thrown out is not counted twice."""
+    rung: list[int] = []
+    moments = [(number * 7919) % 1000 for number in range(1000)]
+    wanted = [alarms.at(float(moment), partial(rung.append, moment)) for moment in moments]
+    for moment, alarm in zip(moments, wanted, strict=True):
+        if moment % 3:
+            alarm.cancel()
+    await clock.advance(1000.0)
+    assert rung == list(range(0, 1000, 3))
+    assert (len(alarms), alarms._cancelled) == (0, 0)
 
 
 @pytest.mark.parametrize("longest", [None, 30.0])

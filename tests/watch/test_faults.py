@@ -16,6 +16,7 @@ from fileflow_async.errors import (
 from fileflow_async.status import State
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.waiting import Criteria, Outcome, Wait
+from fileflow_async.watch.unseen import backoff
 from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete, in_state
 
 TRANSIENT: list[Callable[[], Exception]] = [
@@ -353,6 +354,33 @@ async def test_while_the_poll_gets_no_answer_it_is_the_sample(
     before = len(source.looked)
     await clock.advance(600.0)
     assert len(source.looked) - before <= 11
+
+
+def test_those_that_failed_together_do_not_come_back_together() -> None:
+    """The pause has a jitter, at each step of it, up to its longest."""
+    for failures in (1, 3, 10, 1000):
+        pauses = {backoff(failures) for _ in range(100)}
+        assert len(pauses) > 50
+        longest = min(20.0, 2.0 ** (failures - 1))
+        assert longest / 2 <= min(pauses) <= max(pauses) <= longest
+
+
+async def test_each_outage_begins_with_short_pauses(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Also when nobody waited for the end of the last one."""
+    waiters.start(f"{RUN}/other/output")
+    await clock.advance(1.0)
+    source.truth[KEY] = StorageUnavailableError("down")
+    waiters.start()
+    await clock.advance(120.0)
+    waiters.tasks[1].cancel()
+    await clock.advance(30.0)
+    waiters.start()
+    await clock.advance(0.5)
+    source.put(complete(KEY), announced=False)
+    await clock.advance(2.5)
+    assert waiters.done[2]
 
 
 async def test_what_is_down_is_tried_by_samples_while_the_feed_refuses(

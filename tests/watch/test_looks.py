@@ -196,6 +196,55 @@ async def test_a_commit_that_the_feed_does_not_announce_is_found_within_ten_minu
     assert "the feed did not say so" in caplog.text
 
 
+async def test_a_recheck_that_shows_no_commit_has_found_no_loss(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Nobody announces that somebody writes."""
+    waiter = waiters.start()
+    await clock.settle()
+    source.put(in_state(KEY, State.IN_PROGRESS), announced=False)
+    await clock.advance(606.0)
+    assert waiter.states == [State.ABSENT, State.IN_PROGRESS]
+    assert waiter.member is not None
+    assert waiter.member.counts["rechecks.found"] == 0
+
+
+@pytest.mark.parametrize("fault", [None, StorageUnavailableError("down")])
+async def test_a_recheck_of_what_nobody_has_seen_before_has_found_no_loss(
+    source: FakeSource, waiters: Waiters, clock: FakeClock, fault: StorageUnavailableError | None
+) -> None:
+    """The feed may have announced it while it could not be seen, or before anybody waited."""
+    waiter = waiters.start()
+    if fault is not None:
+        source.truth[KEY] = fault
+        await clock.settle()
+        assert waiter.states == [State.UNREADABLE]
+    source.put(complete(KEY), announced=False)
+    await asyncio.sleep(0)  # the wait has begun
+    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    watch.looks._tick -= 120  # so that its turn has come, whichever it is
+    watch.looks.recheck(blind=False)
+    await clock.settle()
+    assert waiters.done == [True]
+    assert watch.counts["rechecks.found"] == 0
+
+
+async def test_a_hint_that_shows_the_commit_of_yesterday_is_followed_up(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """The listing is late: what it shows is known already, and explains nothing."""
+    source.put(complete(KEY), announced=False)
+    newer = complete(KEY, data=DATA.replace("141320", "151320"))
+    waiters.start(until=lambda statuses: statuses.get(KEY) == newer)
+    await clock.advance(1.0)
+    assert source.feed is not None
+    source.feed.append(target_hash(KEY))
+    await clock.advance(6.0)
+    source.put(newer, announced=False)
+    await clock.advance(8.5)
+    assert waiters.done == [True]
+
+
 async def test_what_the_feed_says_while_a_recheck_looks_is_no_loss(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:

@@ -720,6 +720,12 @@ async def test_refresh_returns_after_a_look_that_began_later(
     assert refresh.done()
     assert waiter.inbox.statuses[KEY].state is State.COMPLETE
     assert len(source.looks) == 3
+    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    (watched,) = watch.looks._targets.values()
+    assert (watched.asked, watched.answering) == (
+        None,
+        None,
+    )  # or they would be kept as long as anybody waits
 
 
 async def test_refresh_of_nothing_returns_at_once(
