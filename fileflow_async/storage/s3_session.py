@@ -85,6 +85,7 @@ async def _take_credentials(session: Any, settings: S3Settings) -> None:
 
 def _config(settings: S3Settings) -> Any:
     from aiobotocore.config import AioConfig
+    from botocore import __version__ as version
 
     plain = (settings.endpoint_url or "").startswith("http:") and settings.checksums == "when_required"
     return AioConfig(
@@ -95,7 +96,8 @@ def _config(settings: S3Settings) -> Any:
         # We give a CRC32 with the data: botocore's own is computed on the loop, and wraps the body in chunks.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        user_agent_extra="fileflow-async",
+        # Given whole: botocore would put its own together anew, twice a request, for a sixth of all its time.
+        user_agent=f"Botocore/{version} fileflow-async",
         s3={
             "addressing_style": settings.addressing_style,
             # TLS or a CRC32 guards the body on its way. A SHA-256 would be computed on the event loop, and is

@@ -59,6 +59,24 @@ async def test_equal_settings_share_a_client(
     assert not s3_client._clients.get(asyncio.get_running_loop())
 
 
+async def test_who_asks_is_said_without_being_put_together_anew(
+    monkeypatch: pytest.MonkeyPatch, bucket: Backdoor, s3_settings: MakeSettings
+) -> None:
+    """Botocore would do so twice a request, and it takes longer than all that is ours."""
+    from botocore.useragent import UserAgentString
+
+    async with shared_client(s3_settings(bucket.port)) as shared, shared.borrowed() as client:
+        said: list[str] = []
+        client.meta.events.register(
+            "before-send.s3", lambda request, **_: said.append(request.headers["User-Agent"])
+        )
+        monkeypatch.setattr(UserAgentString, "_build_sdk_metadata", lambda _: pytest.fail("it was"))
+        await client.list_objects_v2(Bucket=bucket.bucket)
+    assert len(said) == 1
+    assert "Botocore/" in str(said)
+    assert str(said).count("fileflow-async") == 1
+
+
 async def test_other_settings_have_another_client(
     made: list[str], bucket: Backdoor, s3_settings: MakeSettings
 ) -> None:
