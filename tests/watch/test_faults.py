@@ -365,6 +365,32 @@ def test_those_that_failed_together_do_not_come_back_together() -> None:
         assert longest / 2 <= min(pauses) <= max(pauses) <= longest
 
 
+async def test_a_refusal_that_has_passed_is_tried_no_more(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """The next look is that of the feed, or the recheck."""
+    source.truth[KEY] = TargetAccessError("403")
+    waiters.start()
+    await clock.advance(10.0)
+    del source.truth[KEY]
+    await clock.advance(30.0)
+    before = len(source.looks)
+    await clock.advance(100.0)
+    assert len(source.looks) - before <= 1
+
+
+async def test_samples_are_taken_everywhere(source: FakeSource, waiters: Waiters, clock: FakeClock) -> None:
+    """The first may stay down; that the last can be seen again is noticed before their recheck."""
+    keys = [f"dag{number:04}/20260921T000000Z/task/output" for number in range(200)]
+    for key in keys:
+        source.truth[key] = StorageUnavailableError("down")
+    waiters.start(*keys)
+    await clock.advance(60.0)
+    before = len(source.looks)
+    await clock.advance(200.0)
+    assert len(set(source.looks[before:])) > 150
+
+
 async def test_each_outage_begins_with_short_pauses(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
