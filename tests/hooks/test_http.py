@@ -209,6 +209,19 @@ async def test_a_fault_that_may_pass_is_tried_again(hook: HttpAsyncHook, http_se
     assert http_server.count("/b") == 3
 
 
+async def test_a_post_is_tried_again_only_where_it_has_done_nothing(
+    hook: HttpAsyncHook, http_server: HttpServer
+) -> None:
+    """After a 500 nobody knows; a 429 is a promise."""
+    http_server.on("/a", says(500), says(200))
+    with pytest.raises(EndpointUnavailableError, match="POST .*: HTTP 500"):
+        await hook.run("a", "x", method="POST")
+    assert http_server.count("/a") == 1
+    http_server.on("/b", says(429), says(200, "x"))
+    assert (await hook.run("b", json={}, method="post")).text == "x"
+    assert http_server.count("/b") == 2
+
+
 @pytest.mark.parametrize(("status", "error"), [(403, EndpointRefusedError), (302, EndpointRefusedError)])
 async def test_what_will_not_pass_is_raised_at_once(
     hook: HttpAsyncHook, http_server: HttpServer, status: int, error: type[Exception]
