@@ -214,7 +214,7 @@ async def test_a_post_is_tried_again_only_where_it_has_done_nothing(
 ) -> None:
     """After a 500 nobody knows; a 429 is a promise."""
     http_server.on("/a", says(500), says(200))
-    with pytest.raises(EndpointUnavailableError, match="POST .*: HTTP 500"):
+    with pytest.raises(EndpointUnavailableError, match=r"POST .*: HTTP 500"):
         await hook.run("a", "x", method="POST")
     assert http_server.count("/a") == 1
     http_server.on("/b", says(429), says(200, "x"))
