@@ -443,7 +443,7 @@ class TestReference:
         with pytest.raises(FormatError, match=f"must be a mapping, got {type(value).__name__}"):
             Reference.from_payload(value)
 
-    @settings(max_examples=1000)
+    @settings(max_examples=1000, deadline=None)
     @given(st.data())
     def test_fuzzed_payloads_are_refused_or_safe(self, data: st.DataObject) -> None:
         """FormatError and nothing else; what is taken names a place below the root."""

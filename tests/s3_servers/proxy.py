@@ -7,10 +7,12 @@
         assert proxy.counts["PutObject"] == 2
 
 `FAULTS` has them all by name, to try each with each request. The proxy checks the CRC32 that a request
-announces, as S3 does and moto does not. It holds whole bodies, and closes each connection behind its answer.
+announces, and the hash of the body that it signs, as S3 does and moto does not. It holds whole bodies, and
+closes each connection behind its answer.
 """
 
 import asyncio
+import hashlib
 import socket
 import struct
 import zlib
@@ -349,8 +351,11 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> R
 
 def _damage(request: Request) -> Reply | None:
     announced = request.headers.get("x-amz-checksum-crc32")
-    if announced is None or request.operation == "CompleteMultipartUpload":
-        return None
-    if int.from_bytes(b64decode(announced), "big") == zlib.crc32(request.body):
-        return None
-    return error("400 Bad Request", "BadDigest").reply(request, None)
+    if request.operation == "CompleteMultipartUpload":
+        announced = None  # it is that of the object
+    if announced is not None and int.from_bytes(b64decode(announced), "big") != zlib.crc32(request.body):
+        return error("400 Bad Request", "BadDigest").reply(request, None)
+    signed = request.headers.get("x-amz-content-sha256", "")
+    if len(signed) == 64 and signed != hashlib.sha256(request.body).hexdigest():  # else it says: not signed
+        return error("400 Bad Request", "XAmzContentSHA256Mismatch").reply(request, None)
+    return None
