@@ -41,7 +41,7 @@ class Record:
     """What was tried, and in which form, as the page tells it.
 
     Attributes:
-        tests: For each test its form, and how often it passed and was skipped.
+        tests: For each test its form, and how often it passed.
         tried: For each thing that is counted its form, and how often each outcome came.
     """
 
