@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     from airflow.models.trigger import Trigger
     from airflow.sdk import DAG, Asset, BaseOperator
     from airflow.sdk.api.client import Client
-    from airflow.sdk.api.datamodels._generated import TaskInstance
+    from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance
     from airflow.sdk.exceptions import ErrorType
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse
@@ -211,7 +211,7 @@ class Worker:
         """Run a task that has deferred, now that its trigger has fired."""
         assert self.deferred is not None
         self.next_method = self.deferred["next_method"]
-        self.next_kwargs = {**_deserialized(self.deferred["next_kwargs"]), "event": event}
+        self.next_kwargs = private.serialize({**_deserialized(self.deferred["next_kwargs"]), "event": event})
         return self.run(operator)
 
     def trigger(self) -> tuple[str, dict[str, Any]]:
@@ -247,6 +247,8 @@ class Worker:
             "consumed_asset_events": [],
             "partition_key": None,
         }
+        if "partition_key" not in DagRun.model_fields:  # new in 3.2
+            del run["partition_key"]
         return {
             "dag_run": run,
             "max_tries": 0,

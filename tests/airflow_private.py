@@ -23,13 +23,13 @@ except ImportError:  # before 3.2
     )
     from airflow.lineage.hook import HookLineageCollector  # type: ignore[import-not-found, no-redef]
     from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]
-    from airflow.serialization.serde import (  # type: ignore[import-not-found, no-redef]
-        deserialize,
-        serialize,
-    )
     from airflow.serialization.serialized_objects import (  # type: ignore[attr-defined, no-redef]
+        BaseSerialization,
         smart_decode_trigger_kwargs,
     )
+
+    serialize: Any = BaseSerialization.serialize  # type: ignore[no-redef]
+    deserialize: Any = BaseSerialization.deserialize  # type: ignore[no-redef]
 
 try:
     from airflow.sdk.execution_time.comms import (
