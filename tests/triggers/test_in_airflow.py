@@ -21,7 +21,7 @@ from fileflow_async.dependency import Dependency
 from fileflow_async.testing.trigger_contract import ODD
 from fileflow_async.triggers import FileTargetEventTrigger, FileTargetTrigger
 from fileflow_async.waiting import WaitEvent
-from tests.airflow_harness import AssetStates, Triggerer, Worker, dag, revived, stored
+from tests.airflow_harness import AssetStates, Triggerer, Worker, dag, revived
 from tests.watching import others
 
 RUN = "shop/20260921T000000Z"
@@ -222,7 +222,7 @@ async def test_fifty_waits_of_a_triggerer_that_is_killed_fire_in_another_one(
     """Committed before, while or after nobody watched: from their stored arguments alone all are served."""
     keys = [f"{RUN}/task{number}/output" for number in range(50)]
     triggers = [FileTargetTrigger(root=uri, targets=[key], deadline=time.time() + 600) for key in keys]
-    rows = [(trigger.serialize()[0], json.loads(stored(trigger.serialize()[1]))) for trigger in triggers]
+    rows = [trigger.serialize() for trigger in triggers]
     here = str(Path(__file__).parent.parent.parent)
 
     def killed() -> None:
