@@ -30,6 +30,8 @@ class Engine:
         self._calls: asyncio.Queue[tuple[Coroutine[Any, Any, Any], asyncio.Future[Any]]] = asyncio.Queue()
         self._current: asyncio.Future[Any] | None = None
         self._closing = False
+        self._interruption: BaseException | None = None
+        loop.set_exception_handler(self._interrupt)
         self._task = loop.create_task(self._serve())
         return self
 
@@ -62,7 +64,11 @@ class Engine:
             if not result.done():
                 self._task.cancel()
                 loop.run_until_complete(asyncio.wait((result,), timeout=_DRAIN))
+            if self._interruption is not None:
+                raise self._interruption from None
             raise
+        finally:
+            self._interruption = None
 
     @contextmanager
     def opened(self, resource: AbstractAsyncContextManager[Result]) -> Iterator[Result]:
@@ -84,6 +90,15 @@ class Engine:
     def _cancel(self, result: asyncio.Future[Any]) -> None:
         if self._current is result:
             self._task.cancel()
+
+    def _interrupt(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Stop for what a signal handler has raised in a callback: asyncio only logs it, and goes on."""
+        error = context.get("exception")
+        if isinstance(error, BaseException) and not isinstance(error, Exception | asyncio.CancelledError):
+            self._interruption = error
+            loop.stop()
+        else:
+            loop.default_exception_handler(context)
 
     async def _serve(self) -> None:
         while True:

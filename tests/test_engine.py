@@ -89,6 +89,24 @@ def test_a_signal_handlers_exception_cancels_and_drains_what_runs() -> None:
         assert engine.run(answer()) == 42
 
 
+def test_a_signal_in_the_middle_of_a_callback_is_not_lost() -> None:
+    """Asyncio catches what a callback raises, and only logs it: the task would run on beyond its time."""
+    patient = Patient()
+
+    def ring() -> None:
+        raise TimeIsUp
+
+    async def wait() -> None:
+        asyncio.get_running_loop().call_soon(ring)
+        await patient.wait()
+
+    with Engine() as engine:
+        with pytest.raises(TimeIsUp):
+            engine.run(wait())
+        assert patient.seen == ["cancelled", "cleaned up"]
+        assert engine.run(answer()) == 42
+
+
 def test_cancelling_from_elsewhere_ends_what_runs_with_its_clean_up() -> None:
     """This is what on_kill does, in the signal handler of a task that is killed."""
     patient = Patient()
