@@ -2,20 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
-from asgiref.sync import sync_to_async
-
+from fileflow_async.aside import aside
 from fileflow_async.errors import EndpointAnswerError
 from fileflow_async.http.answer import Answer
 from fileflow_async.http.named import function_named
 
 _PATIENCE = 30.0  # seconds that a check may take
-
-# Not those of the event loop, which look connections and names up: a check that hangs must not hold them.
-_threads = ThreadPoolExecutor(4, thread_name_prefix="fileflow-http-check")
 
 
 class Check:
@@ -36,8 +31,7 @@ class Check:
             ConfigError: It cannot be.
         """
         if self._function is None:
-            named = sync_to_async(function_named, thread_sensitive=False)
-            self._function = await named(self.path, "response_check")
+            self._function = await aside(function_named, self.path, "response_check")
 
     async def says_yes(self, answer: Answer) -> bool:
         """Ask it.
@@ -65,5 +59,5 @@ class Check:
             raise RuntimeError("the check was not loaded")
         if iscoroutinefunction(function):
             return await function(answer)
-        verdict = await sync_to_async(function, thread_sensitive=False, executor=_threads)(answer)
+        verdict = await aside(function, answer)
         return await verdict if isawaitable(verdict) else verdict

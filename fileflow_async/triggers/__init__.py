@@ -8,14 +8,22 @@ if TYPE_CHECKING:
     from fileflow_async.triggers.file_target import FileTargetTrigger
     from fileflow_async.triggers.file_target_event import FileTargetEventTrigger
     from fileflow_async.triggers.file_target_start import FileTargetStartTrigger
+    from fileflow_async.triggers.http import HttpTrigger
 
-__all__ = ["ArrivalTrigger", "FileTargetEventTrigger", "FileTargetStartTrigger", "FileTargetTrigger"]
+__all__ = [
+    "ArrivalTrigger",
+    "FileTargetEventTrigger",
+    "FileTargetStartTrigger",
+    "FileTargetTrigger",
+    "HttpTrigger",
+]
 
 _MODULES = {
     "ArrivalTrigger": "arrival",
     "FileTargetEventTrigger": "file_target_event",
     "FileTargetStartTrigger": "file_target_start",
     "FileTargetTrigger": "file_target",
+    "HttpTrigger": "http",
 }
 
 

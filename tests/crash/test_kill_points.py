@@ -49,7 +49,9 @@ def points(calls: Counter[str], case: Case) -> list[tuple[str, int]]:
         if LONG:
             step = 1
         if step is not None:
-            found += [(name, nth) for nth in range(1 + random.randrange(step), count + 1, step)]
+            chosen = {*range(1 + random.randrange(step), count + 1, step)}
+            chosen |= {count} if name in CHANGES else set()  # what is left before the last is always seen
+            found += [(name, nth) for nth in sorted(chosen)]
     return found
 
 

@@ -20,6 +20,7 @@ from tests.s3_servers.proxy import Proxy
 WHAT = "waits that begin at once"
 WAITS = how_many(sample=500, normal=10_000, long=10_000)
 TARGETS = WAITS // 10
+RUNS = TARGETS // 50  # each is listed at least once
 TURN = 50  # waits that begin in one turn of the loop: so many does Airflow start
 MOST = 32  # connections
 STALL = 0.5  # seconds; Airflow's own log of a thousand lines is part of it
@@ -55,10 +56,10 @@ async def test_a_storm_of_waits(
     monkeypatch: pytest.MonkeyPatch,
     tally: Tally,
 ) -> None:
-    """As after a restart of the triggerer: ten wait for each of a thousand targets of twenty runs."""
+    """As after a restart of the triggerer: ten wait for each target, of which a run has fifty."""
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", waits.connection(proxy.url))
     root = f"s3://{bucket.bucket}/ff"
-    keys = [f"dag{number % 20}/20261120T000000Z/task{number}/output" for number in range(TARGETS)]
+    keys = [f"dag{number % RUNS}/20261120T000000Z/task{number}/output" for number in range(TARGETS)]
     traffic = Traffic(proxy)
     async with S3Storage(bucket.bucket, "ff", s3_settings(bucket.port)) as storage, waits.stalls() as stall:
         store = TargetStore(storage)
