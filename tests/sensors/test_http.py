@@ -379,7 +379,7 @@ def test_the_logic_hears_of_the_end(run: FakeRun) -> None:
 
 def test_an_endpoint_that_is_not_there_is_waited_for(run: FakeRun, endpoint: HttpServer) -> None:
     """A deployment that restarts is no failure."""
-    waiter = sensor(http_conn_id=None, endpoint="http://127.0.0.1:1/a", timeout=2.0)
+    waiter = sensor(http_conn_id=None, endpoint="http://127.0.0.1:1/a", timeout=5.0)
     deferred = deferral(waiter, run.context("ask"))
     event = event_of(deferred)
     assert event["outcome"] == "timeout"

@@ -71,11 +71,11 @@ def test_an_event_that_is_no_longer_true_defers_again(tmp_path: Path) -> None:
 def test_the_time_is_over(tmp_path: Path, soft_fail: bool, state: str) -> None:
     """Under soft_fail that skips."""
     worker = Worker()
-    waiter = sensor(tmp_path, timeout=1, soft_fail=soft_fail)
+    waiter = sensor(tmp_path, timeout=5, soft_fail=soft_fail)
     assert worker.run(waiter).state == "deferred"
     event = fired(worker.trigger())
     assert event["outcome"] == "timeout"
-    assert worker.resume(sensor(tmp_path, timeout=1, soft_fail=soft_fail), event).state == state
+    assert worker.resume(sensor(tmp_path, timeout=5, soft_fail=soft_fail), event).state == state
 
 
 async def test_many_wait_in_one_triggerer(tmp_path: Path) -> None:
