@@ -16,12 +16,15 @@ from fileflow_async.storage.outside_disk import OutsideDisk, look_in_time
 from fileflow_async.storage.outside_threads import spare_threads
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.storage.resolve import S3Root, open_storage, parse_root
+from fileflow_async.storage.retry import BRIEF
 from fileflow_async.storage.search import Search
 
 
 @asynccontextmanager
 async def open_outside(search: Search, conn_id: str | None = None) -> AsyncIterator[Outside]:
     """Open the folder or bucket of a search for looking, and close it when the block ends.
+
+    S3's faults that may pass get ten seconds: whoever looks will look again.
 
     Args:
         search: What is looked for; all searches with its `key` can be answered.
@@ -66,8 +69,8 @@ async def _bucket(uri: str, conn_id: str | None) -> AbstractAsyncContextManager[
     settings = await aside(Settings.load)  # it may read airflow.cfg
     root = parse_root(uri, allowed_buckets=_allowed(settings))
     if conn_id is None:
-        return open_storage(root)
+        return open_storage(root, budget=BRIEF)
     await connection(conn_id)
     from fileflow_async.hooks.s3 import S3StorageHook
 
-    return S3StorageHook(conn_id).open_storage(root if isinstance(root, S3Root) else uri)
+    return S3StorageHook(conn_id).open_storage(root if isinstance(root, S3Root) else uri, budget=BRIEF)

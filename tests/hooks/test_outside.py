@@ -14,6 +14,9 @@ from fileflow_async.errors import ConfigError
 from fileflow_async.hooks.connection import forget
 from fileflow_async.hooks.outside import open_outside
 from fileflow_async.storage.outside import Look
+from fileflow_async.storage.outside_bucket import OutsideBucket
+from fileflow_async.storage.retry import BRIEF
+from fileflow_async.storage.s3 import S3Storage
 from fileflow_async.storage.search import Search
 from tests.hooks.conftest import AsyncComms, MakeFolders
 from tests.s3_servers.backdoor import Backdoor
@@ -119,6 +122,20 @@ async def test_a_bucket_is_opened_with_what_the_machine_has(
     await bucket.put("in/a.csv", b"x")
     uri = f"s3://{bucket.bucket}/in/a.csv"
     assert await found(Search.of(path=uri)) == [uri]
+
+
+@pytest.mark.parametrize("conn_id", [None, "lake"])
+async def test_whoever_looks_again_anyway_lets_s3_give_up_soon(
+    monkeypatch: pytest.MonkeyPatch, comms: AsyncComms, aws: dict[str, Any], conn_id: str | None
+) -> None:
+    """Two minutes of retries below each look would be a burden in an outage, and hide it from who waits."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "planted")
+    comms.connections["lake"] = aws
+    async with open_outside(Search.of(path="s3://lake/a.csv"), conn_id) as outside:
+        assert isinstance(outside, OutsideBucket)
+        assert isinstance(outside._storage, S3Storage)
+        assert outside._storage._budget is BRIEF
 
 
 async def test_a_bucket_must_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
