@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import pytest
 
 from fileflow_async.engine import Engine
+from tests.leftovers import assert_nothing_new, held
 
 
 class TimeIsUp(BaseException):
@@ -199,11 +200,11 @@ def test_a_sync_call_from_a_coroutine_is_refused_with_what_to_do() -> None:
 
 def test_nothing_is_left_when_the_engine_is_closed() -> None:
     """No task, no thread, no loop."""
-    before = threading.active_count()
+    before = held()
     with Engine() as engine:
         loop = engine.run(answer_loop())
     assert loop.is_closed()
-    assert threading.active_count() == before
+    assert_nothing_new(before)
 
 
 async def answer_loop() -> asyncio.AbstractEventLoop:

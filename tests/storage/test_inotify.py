@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fileflow_async.storage.inotify import ANY, GONE, Inotify
+from tests.leftovers import assert_nothing_new, held
 
 SOON = 5.0
 
@@ -138,7 +139,7 @@ def test_no_descriptor_is_left(folders: list[str], monkeypatch: pytest.MonkeyPat
     def none(*args: int) -> int:
         raise OSError(errno.EMFILE, "too many open files")
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = held()
     for _ in range(3):
         made = Inotify()
         made.watch(folders)
@@ -147,4 +148,4 @@ def test_no_descriptor_is_left(folders: list[str], monkeypatch: pytest.MonkeyPat
         patch.setattr(os, "eventfd", none)
         with pytest.raises(OSError, match="too many"):
             Inotify()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert_nothing_new(before)

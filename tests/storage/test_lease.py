@@ -14,6 +14,7 @@ import pytest
 
 from fileflow_async.storage import lease
 from fileflow_async.storage.lease import open_writer
+from tests.leftovers import assert_nothing_new, held
 
 _WRITER = """
 import sys
@@ -163,10 +164,10 @@ def test_a_system_without_leases_tells_nothing(
 
 def test_descriptors_are_closed(file: Path) -> None:
     """Whatever the answer: an open lease would keep writers waiting."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = held()
     for _ in range(20):
         asked(file)
         asked(file, size=9)
     with file.open("ab"):
         asked(file)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert_nothing_new(before)

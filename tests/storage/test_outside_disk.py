@@ -30,6 +30,7 @@ from fileflow_async.storage.outside_disk import OutsideDisk, look_in_time
 from fileflow_async.storage.outside_scan import OutsideScan
 from fileflow_async.storage.search import Search
 from tests.crash.tally import how_many
+from tests.leftovers import assert_nothing_new, held
 
 
 def plant(folder: Path, *names: str, data: bytes = b"x") -> None:
@@ -493,14 +494,14 @@ def test_folders_without_end_are_an_error(tmp_path: Path, monkeypatch: pytest.Mo
 def test_descriptors_are_closed(tmp_path: Path) -> None:
     """Whatever the look went through."""
     plant(tmp_path, "a.csv", "d/b.csv", "d/e/c.csv")
-    before = len(os.listdir("/proc/self/fd"))
+    before = held()
     for _ in range(20):
         scan(
             searching(tmp_path, "**"),
             searching(tmp_path, "*/", done_file="_SUCCESS"),
             Search.of(path=tmp_path / "x"),
         )
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert_nothing_new(before)
 
 
 async def test_a_look_is_one_hop_to_a_thread(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from fileflow_async.triggers import arrival
 from fileflow_async.triggers.arrival import ArrivalTrigger
 from fileflow_async.waiting import Outcome
 from tests.airflow_harness import through_airflow
+from tests.leftovers import assert_nothing_new, held
 from tests.s3_servers.backdoor import Backdoor
 
 T = TypeVar("T")
@@ -639,20 +639,13 @@ async def test_a_folder_made_later_is_found(tmp_path: Path, clock: FakeClock, pa
 
 async def test_a_thread_is_not_left_behind(tmp_path: Path, clock: FakeClock, passing: Pass) -> None:
     """Nor a descriptor, by waits that end or are cancelled."""
-
-    def held() -> tuple[int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))
-
     await in_thread(old, tmp_path / "a.csv")
     before = await asyncio.to_thread(held)
     for _ in range(20):
         task = disk_wait(clock, pattern=f"{tmp_path}/*.csv")
         await passing(6)
         await end(task)
-    tries = 0
-    while (after := await asyncio.to_thread(held)) != before and (tries := tries + 1) < 100:
-        await asyncio.sleep(0.01)
-    assert after == before
+    await asyncio.to_thread(assert_nothing_new, before)
 
 
 # On a server that speaks S3.
