@@ -2,7 +2,9 @@
 in = .venv/bin/
 # Where a wrong branch loses somebody's data: every one of them is tested.
 package = fileflow_async
-every_branch = $(package)/codec.py,$(package)/manifest.py,$(package)/store.py,$(package)/status.py,$(package)/draft.py,$(package)/reading.py
+core = codec manifest store looking publishing status set_status draft reading
+comma = ,
+every_branch = $(subst $(eval) ,$(comma),$(core:%=$(package)/%.py))
 
 .PHONY: help bench demo test e2e matrix check docs clean
 help:  ## these words

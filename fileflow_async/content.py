@@ -1,12 +1,31 @@
 """What kind of data an attempt writes."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from fileflow_async.formats.compression import EXTENSIONS, check_compression
 from fileflow_async.formats.encoding import check_encoding
 from fileflow_async.formats.registry import find, refuse_unsafe
 from fileflow_async.storage.protocol import BINARY
 from fileflow_async.target import check_extension
+
+
+class ContentOptions(TypedDict, total=False):
+    """What may be said of the data of an attempt when it begins; all of it is optional.
+
+    Attributes:
+        format: What the data is: text, bytes, json, jsonl, csv, parquet, arrow, or a word of your own.
+        extension: The end of the data's name; by default the format's.
+        content_type: Its media type; by default the format's.
+        encoding: How text given to `write` becomes bytes.
+        compression: How the data given is compressed already: gzip or zstd.
+    """
+
+    format: str | None
+    extension: str | None
+    content_type: str | None
+    encoding: str | None
+    compression: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ class Draft(ABC):
     reference: Reference | None = None
     is_whole: bool = False
     is_closed: bool = False
-    sent: bytes | None = None
+    sent: Manifest | None = None
     output_set: OutputSet | None = None
     _is_spoilt: bool = field(default=False, init=False, repr=False)
     _open: AsyncExitStack = field(repr=False)

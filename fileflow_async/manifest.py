@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, Self
 
 from fileflow_async.errors import FormatError, TargetCorruptError, quoted
+from fileflow_async.target import Reference
 
 VERSION = 1
 LIMIT = 65536  # bytes: one small read, and a bound on what a damaged or planted record can cost
@@ -148,6 +149,18 @@ class Manifest:
     output_set: OutputSet | None = None
     started: str | None = None
     committed: str | None = None
+
+    def reference(self, target: str, root: str | None) -> Reference:
+        """Return the version that it is the record of, given where it lies."""
+        return Reference(
+            target=target,
+            data=self.data,
+            size=self.size,
+            sha256=self.sha256,
+            rows=self.rows,
+            format=self.format,
+            root=root,
+        )
 
     def to_bytes(self) -> bytes:
         """Return the record as it is stored.

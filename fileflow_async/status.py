@@ -92,17 +92,7 @@ class Status:
     @property
     def reference(self) -> Reference | None:
         """The version that was seen."""
-        if self.manifest is None:
-            return None
-        return Reference(
-            target=self.key,
-            data=self.manifest.data,
-            size=self.manifest.size,
-            sha256=self.manifest.sha256,
-            rows=self.manifest.rows,
-            format=self.manifest.format,
-            root=self.root,
-        )
+        return None if self.manifest is None else self.manifest.reference(self.key, self.root)
 
     @property
     def references(self) -> Sequence[Reference]:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
+from fileflow_async.content import ContentOptions
 from fileflow_async.draft import FileDraft
 from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
 from fileflow_async.storage.protocol import PIECE
-from fileflow_async.store import ContentOptions
 from fileflow_async.target import Reference
 from fileflow_async.upstream_file import UpstreamFile, spooled
 from fileflow_async.work import OUTPUT, OutputOptions, Work

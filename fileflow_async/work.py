@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack, cast
 
 from fileflow_async import formats
+from fileflow_async.content import ContentOptions
 from fileflow_async.dependency import Dependency, undeclared
 from fileflow_async.draft import FileDraft
 from fileflow_async.errors import ConfigError, DependencyError, TargetWriteError
 from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.gates import Gate, pass_through
 from fileflow_async.manifest import Input, Manifest, Producer
-from fileflow_async.store import ContentOptions, TargetStore
+from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, Slot, Target
 from fileflow_async.target_set import outputs_in
 
