@@ -15,10 +15,10 @@ from fileflow_async.errors import (
     TargetSupersededError,
     quoted,
 )
+from fileflow_async.outcome import SAMPLE, WHOLE, Missing, Outcome
 from fileflow_async.status import State
 from fileflow_async.storage.outside import Look, Seen
 from fileflow_async.storage.search import Search
-from fileflow_async.waiting import SAMPLE, WHOLE, Missing, Outcome
 
 _REFUSED_FOR, _REFUSED_LOOKS = 60.0, 3  # a refusal is believed when it stands so long and was seen so often
 _REFUSED_PAUSE = 20.0  # seconds between looks at what refuses: it is to be said within 90

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from fileflow_async.config import is_number
 from fileflow_async.errors import FormatError, quoted
+from fileflow_async.outcome import SAMPLE, WHOLE, Missing, Outcome
 from fileflow_async.storage.outside import Seen
-from fileflow_async.waiting import SAMPLE, WHOLE, Missing, Outcome
 
 _LARGEST = 16_000  # bytes of an event
 _TOLD = 5  # missing files in one line

@@ -1,198 +1,21 @@
-"""When a wait is over, and what is then said: decisions without I/O, the same in every mode."""
+"""When a wait is over: decisions without I/O, the same in every mode."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Literal, Self, cast
 
-from fileflow_async.config import is_number
-from fileflow_async.errors import ConfigError, FormatError, StorageUnavailableError, quoted
+from fileflow_async.criteria import Criteria
+from fileflow_async.errors import ConfigError, StorageUnavailableError, quoted
+from fileflow_async.outcome import Missing, Outcome, WaitEvent
 from fileflow_async.status import State, Status
 from fileflow_async.target import Reference
 
-When = Literal["all", "any"] | int
-Policy = Literal["accept", "fail", "skip", "wait"]
-
-WHOLE = 50  # references that travel in an event as they are: events are rows in Airflow's database
-SAMPLE = 20  # those of a longer list
-_LARGEST = 16_000  # bytes of an event
-_WHY = 300  # characters of one explanation
-_LATEST = 253_402_300_799.0  # the last second of the year 9999, beyond which no message can name one
 _REFUSED_FOR, _REFUSED_LOOKS = 60.0, 3  # a refusal is believed when it stands so long and was seen so often
 
 
 def utc(moment: float) -> str:
     """Return a moment, in seconds since 1970, as people read it."""
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%SZ}"
-
-
-def check_moment(value: object, name: str) -> None:
-    """Refuse what is not a moment in seconds since 1970; None is one that never comes.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    if value is not None and not (is_number(value) and 0 <= cast(float, value) <= _LATEST):
-        raise ConfigError(f"{name} must be seconds since 1970, got {quoted(value)}")
-
-
-class Outcome(StrEnum):
-    """How a wait ends."""
-
-    READY = "ready"
-    TIMEOUT = "timeout"
-    EMPTY = "empty"
-    CORRUPT = "corrupt"
-    ABANDONED = "abandoned"
-    FAILED = "failed"
-    UNREADABLE = "unreadable"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
-    """What ends a wait.
-
-    Attributes:
-        when: Ready when all targets are, when any is, or when so many are.
-        newer_than: Commits made before this moment, in seconds since 1970, do not count; for all targets, or
-            for some, by their names.
-        on_empty: What a target does that is complete but empty.
-        on_corrupt: What a target does whose record and data contradict each other.
-        on_abandoned: What a target does whose producer has been silent for long.
-    """
-
-    when: When = "all"
-    newer_than: float | Mapping[str, float] | None = None
-    on_empty: Policy = "accept"
-    on_corrupt: Policy = "fail"
-    on_abandoned: Policy = "wait"
-
-    def check(self, targets: int) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ConfigError: An argument is out of its range.
-        """
-        if targets < 1:
-            raise ConfigError("there is nothing to wait for: no targets were given")
-        whole = type(self.when) is int and 1 <= self.when <= targets
-        if not whole and self.when not in ("all", "any"):
-            raise ConfigError(
-                f"when must be 'all', 'any' or a number from 1 to {targets}, got {quoted(self.when)}"
-            )
-        for name, known in _POLICIES.items():
-            if getattr(self, name) not in known:
-                words = ", ".join(repr(word) for word in known)
-                raise ConfigError(f"{name} must be one of {words}, got {quoted(getattr(self, name))}")
-        limits = self.newer_than
-        for limit in limits.values() if isinstance(limits, Mapping) else (limits,):
-            check_moment(limit, "newer_than")
-
-    def limit(self, name: str) -> float | None:
-        """Return from when on a commit of the target of that name counts."""
-        return self.newer_than.get(name) if isinstance(self.newer_than, Mapping) else self.newer_than
-
-    def needed(self, targets: int) -> int:
-        """Return how many targets must be ready."""
-        if self.when == "all":
-            return targets
-        return 1 if self.when == "any" else int(self.when)
-
-
-_POLICIES: dict[str, tuple[Policy, ...]] = {
-    "on_empty": ("accept", "fail", "skip", "wait"),
-    "on_corrupt": ("fail", "skip", "wait"),
-    "on_abandoned": ("wait", "fail", "skip"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """A target that is not ready, and why."""
-
-    target: str
-    state: str
-    why: str
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        return {"target": self.target, "state": self.state, "why": self.why[:_WHY]}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitEvent:
-    """How a wait ended.
-
-    Attributes:
-        outcome: In one word.
-        ready: The versions found; of many only the first, see `ready_count`.
-        missing: What is not ready; of many only the first, see `missing_count`.
-        ready_count: How many there are: of a set of targets one for each.
-        missing_count: How many are not.
-    """
-
-    outcome: Outcome
-    ready: Sequence[Reference] = ()
-    missing: Sequence[Missing] = ()
-    ready_count: int = 0
-    missing_count: int = 0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all the versions found are in it."""
-        return len(self.ready) == self.ready_count
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the event as a JSON object of a few kB."""
-        ready = [reference.to_payload() for reference in self.ready]
-        missing = [each.to_payload() for each in self.missing[:SAMPLE]]
-        if len(ready) > WHOLE:
-            ready = ready[:SAMPLE]
-        payload = {
-            "outcome": str(self.outcome),
-            "ready": ready,
-            "missing": missing,
-            "ready_count": self.ready_count,
-            "missing_count": self.missing_count,
-        }
-        while len(json.dumps(payload)) > _LARGEST and (ready or missing):
-            (ready if len(ready) >= len(missing) else missing).pop()
-        return payload
-
-    @classmethod
-    def from_payload(cls, payload: object) -> Self:
-        """Read an event back.
-
-        Raises:
-            FormatError: It is not one.
-        """
-        try:
-            if not isinstance(payload, Mapping):
-                raise TypeError(f"expected an object, got {type(payload).__name__}")
-            return cls(
-                outcome=Outcome(payload["outcome"]),
-                ready=tuple(Reference.from_payload(each) for each in payload["ready"]),
-                missing=tuple(
-                    Missing(target=str(each["target"]), state=str(each["state"]), why=str(each["why"]))
-                    for each in payload["missing"]
-                ),
-                ready_count=int(payload["ready_count"]),
-                missing_count=int(payload["missing_count"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise FormatError(f"{quoted(payload)} is not the event of a wait: {error}") from error
-
-    def describe(self) -> str:
-        """Return what is ready and what is missing, in one line for people."""
-        total = self.ready_count + self.missing_count
-        line = f"{self.ready_count} of {total} targets ready"
-        if self.missing:
-            line += "; missing " + ", ".join(f"{each.target} ({each.why})" for each in self.missing[:5])
-            if self.missing_count > 5:
-                line += f" and {self.missing_count - 5} more"
-        return line
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,9 +17,9 @@ from fileflow_async.errors import (
     TargetAccessError,
     TargetSupersededError,
 )
+from fileflow_async.outcome import Outcome
 from fileflow_async.storage.outside import Look, Seen, nobody_writes
 from fileflow_async.storage.search import Search
-from fileflow_async.waiting import Outcome
 
 NOW = 1_790_000_000.0  # by the store's clock, at second 0 of each test
 ONE = Search.of(path="/in/a.csv")

@@ -15,10 +15,10 @@ from fileflow_async.arrival_rules import Rules
 from fileflow_async.arrivals import Lookout, Waiter
 from fileflow_async.arrived import Arrived
 from fileflow_async.errors import StorageUnavailableError, TargetAccessError
+from fileflow_async.outcome import Outcome
 from fileflow_async.storage.outside import Answer, Look, Outside, Seen
 from fileflow_async.storage.search import Search
 from fileflow_async.testing.clock import FakeClock
-from fileflow_async.waiting import Outcome
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from fileflow_async.arrived import Arrived, ArrivedFile, Trust, digest_of
 from fileflow_async.errors import FormatError
-from fileflow_async.waiting import Missing, Outcome
+from fileflow_async.outcome import Missing, Outcome
 
 ON_DISK = ArrivedFile(
     uri="file:///in/a.csv", size=5, modified=1.5, trust=Trust.STABLE, mtime_ns=1_500_000_000, inode=2**63

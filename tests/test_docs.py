@@ -38,9 +38,9 @@ from fileflow_async.errors import GateError
 from fileflow_async.formats import registry
 from fileflow_async.hooks import aws_extra
 from fileflow_async.hooks.connection import ConnectionDetails
+from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.storage import s3_explain
 from fileflow_async.testing.rehearsal import rehearse
-from fileflow_async.waiting import Outcome, WaitEvent
 from tests.airflow_context import NOON, FakeRun
 
 ROOT = Path(__file__).parent.parent

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from fileflow_async.criteria import Criteria
 from fileflow_async.errors import ConfigError, FormatError, StorageUnavailableError, TargetAccessError
 from fileflow_async.manifest import Failure, Producer
+from fileflow_async.outcome import Missing, Outcome, WaitEvent
 from fileflow_async.status import State, Status, Writing, unreadable
 from fileflow_async.target import Attempt, Reference
-from fileflow_async.waiting import Criteria, Missing, Outcome, Wait, WaitEvent
+from fileflow_async.waiting import Wait
 from tests.watching import DATA, RUN, absent, complete, in_state
 
 NAMES = ("a", "b", "c")

@@ -12,8 +12,10 @@ from fileflow_async.cli.place import opened, place_of
 from fileflow_async.cli.spans import moment, span
 from fileflow_async.clock import SystemClock
 from fileflow_async.config import Settings
+from fileflow_async.criteria import Criteria
+from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.status import Status
-from fileflow_async.waiting import Criteria, Outcome, Wait, WaitEvent
+from fileflow_async.waiting import Wait
 from fileflow_async.watch import Inbox, Source, Watch, source_of
 
 _CLOCK = SystemClock()

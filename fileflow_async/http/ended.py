@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from fileflow_async.errors import FormatError, quoted
+from fileflow_async.outcome import Missing, Outcome
 from fileflow_async.target import Reference
-from fileflow_async.waiting import Missing, Outcome
 
 _LARGEST = 16_000  # bytes of an event
 _WHY = 300  # characters of one explanation

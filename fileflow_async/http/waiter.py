@@ -10,7 +10,7 @@ from fileflow_async.http.ended import EXCERPT, HttpEnded
 from fileflow_async.http.judgement import Judge, Judgement, Verdict
 from fileflow_async.http.redaction import Redactor, is_secret_header
 from fileflow_async.http.request import as_headers
-from fileflow_async.waiting import Outcome
+from fileflow_async.outcome import Outcome
 
 KEPT = ("Content-Type", "ETag", "Last-Modified")
 REFUSALS = 3  # in a row: a deployment that is half done refuses for a moment, a wrong password for ever

@@ -13,11 +13,11 @@ from fileflow_async.arrival_rules import Rules
 from fileflow_async.arrived import Arrived
 from fileflow_async.errors import FileflowError, TargetSupersededError
 from fileflow_async.hooks.outside import open_outside
+from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.storage.outside import Answer
 from fileflow_async.storage.search import Search
 from fileflow_async.triggers.arrival import ArrivalTrigger
-from fileflow_async.waiting import Outcome
 
 _MARGIN = 15.0  # seconds beyond those that the looks at one file take
 

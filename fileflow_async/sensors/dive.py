@@ -10,10 +10,12 @@ from airflow.sdk import Context
 from airflow.triggers.base import StartTriggerArgs
 
 from fileflow_async.config import Settings
+from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
 from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import DiveOperator, result_of
+from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.places import Places
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.status import State, Status, unreadable
@@ -27,7 +29,7 @@ from fileflow_async.triggers.file_target_start import (
     FileTargetStartTrigger,
     to_payload,
 )
-from fileflow_async.waiting import Criteria, Outcome, Policy, Wait, WaitEvent, When
+from fileflow_async.waiting import Wait
 
 _UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
 

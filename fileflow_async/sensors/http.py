@@ -14,11 +14,11 @@ from fileflow_async.http.judgement import Version
 from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import DiveOperator, result_of
 from fileflow_async.operators.tries import assignment
+from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.triggers.http import HttpTrigger
 from fileflow_async.triggers.http_question import Question
-from fileflow_async.waiting import Outcome
 
 RESPONSE = "response"  # the name of the body among the outputs, and among the inputs of the logic
 

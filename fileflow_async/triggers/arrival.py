@@ -15,13 +15,13 @@ from fileflow_async.arrivals import Lookout, Waiter
 from fileflow_async.arrived import Arrived
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import check_poke_interval, check_seconds
+from fileflow_async.criteria import check_moment
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.hooks.outside import open_outside
 from fileflow_async.storage.search import Search
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.ending import Changes, ended
 from fileflow_async.triggers.pace import Pace
-from fileflow_async.waiting import check_moment
 
 _CLOCK: Clock = SystemClock()
 _LAST_LOOK = 10.0  # seconds that the look at the deadline may take

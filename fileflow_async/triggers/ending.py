@@ -6,8 +6,9 @@ from typing import Any, Protocol, TypeVar
 
 from fileflow_async import _compat
 from fileflow_async.clock import Clock
+from fileflow_async.outcome import Outcome
 from fileflow_async.triggers.progress import Log
-from fileflow_async.waiting import Outcome, utc
+from fileflow_async.waiting import utc
 
 _SLICE = 60.0  # seconds until the wall clock is asked again: it may jump
 

@@ -8,13 +8,15 @@ from airflow.triggers.base import TriggerEvent
 
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import check_poke_interval, check_seconds
+from fileflow_async.criteria import Criteria, Policy, When, check_moment
 from fileflow_async.errors import ConfigError, quoted
+from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.ending import ended
 from fileflow_async.triggers.pace import Pace
 from fileflow_async.triggers.progress import Progress
 from fileflow_async.triggers.stores import Store, Stores, stores_of
-from fileflow_async.waiting import Criteria, Outcome, Policy, Wait, WaitEvent, When, check_moment
+from fileflow_async.waiting import Wait
 from fileflow_async.watch import Inbox
 
 _CLOCK: Clock = SystemClock()

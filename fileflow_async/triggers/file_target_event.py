@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from fileflow_async import _compat
 from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import check_poke_interval
+from fileflow_async.criteria import Criteria, Policy, check_moment
 from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.target import Reference
 from fileflow_async.target_set import SetKey
@@ -18,7 +19,7 @@ from fileflow_async.triggers.cursor import Cursor
 from fileflow_async.triggers.news import News
 from fileflow_async.triggers.progress import Progress
 from fileflow_async.triggers.stores import Store, Stores, stores_of
-from fileflow_async.waiting import Criteria, Policy, Wait, check_moment
+from fileflow_async.waiting import Wait
 from fileflow_async.watch import Inbox
 
 _CLOCK: Clock = SystemClock()

@@ -9,12 +9,12 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from fileflow_async.config import is_number
+from fileflow_async.criteria import Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.target import Slot
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.file_target import FileTargetTrigger
-from fileflow_async.waiting import Policy, When
 
 BACKSTOP = 30.0  # seconds that Airflow's timeout lies behind our own deadline
 

@@ -13,11 +13,11 @@ from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.hooks.store import open_store
 from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.poll import Look, Poll
+from fileflow_async.outcome import Outcome
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.ending import Changes, ended
 from fileflow_async.triggers.http_question import Question, stored
 from fileflow_async.triggers.pace import Pace
-from fileflow_async.waiting import Outcome
 
 _CLOCK: Clock = SystemClock()
 _LAST_LOOK = 10.0  # seconds that the look at the deadline may take

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from fileflow_async.config import check_poke_interval, check_seconds
+from fileflow_async.criteria import check_moment
 from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.hooks.http import HttpAsyncHook
 from fileflow_async.http.answer import Answer
@@ -19,7 +20,6 @@ from fileflow_async.http.waiter import KEPT, HttpWait, Told
 from fileflow_async.manifest import Producer
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, check_key
-from fileflow_async.waiting import check_moment
 
 if TYPE_CHECKING:
     from fileflow_async.triggers.http import HttpTrigger

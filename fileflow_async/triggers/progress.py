@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.status import State, Status
-from fileflow_async.waiting import Outcome, Wait, WaitEvent, utc
+from fileflow_async.waiting import Wait, utc
 
 _NAMED = 5  # targets in one line
 _REMIND = 3600.0  # seconds between two warnings that a target is abandoned

@@ -8,13 +8,13 @@ import pytest
 
 from fileflow_async.clock import SystemClock
 from fileflow_async.errors import TargetNotFoundError
+from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.status import State
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, Slot
 from fileflow_async.target_set import TargetSet
 from fileflow_async.triggers import FileTargetTrigger
-from fileflow_async.waiting import Outcome, WaitEvent
 from tests.crash.tally import LONG, Tally
 from tests.crash.works import SET, labelled
 from tests.crash.zygote import Zygote

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fileflow_async.clock import SystemClock
+from fileflow_async.outcome import WaitEvent
 from fileflow_async.triggers import FileTargetTrigger
-from fileflow_async.waiting import WaitEvent
 
 RUN = "shop/20261120T000000Z"
 

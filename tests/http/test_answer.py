@@ -10,7 +10,7 @@ from fileflow_async.http.auth import identity_of
 from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.request import Request
 from fileflow_async.http.settings import HttpSettings
-from fileflow_async.waiting import Outcome
+from fileflow_async.outcome import Outcome
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from fileflow_async.clock import Clock
+from fileflow_async.outcome import WaitEvent
 from fileflow_async.store import TargetStore
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.memory import MemoryStorage
 from fileflow_async.triggers import FileTargetTrigger, news, stores
-from fileflow_async.waiting import WaitEvent
 
 ROOT = "s3://lake/ff"
 

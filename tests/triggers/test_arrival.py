@@ -18,13 +18,13 @@ from fileflow_async.arrivals import Lookout
 from fileflow_async.arrived import Arrived
 from fileflow_async.errors import ConfigError, StorageUnavailableError, TargetAccessError
 from fileflow_async.hooks import outside as hooks_outside
+from fileflow_async.outcome import Outcome
 from fileflow_async.storage.outside import Answer, Look, Outside, Seen
 from fileflow_async.storage.search import Search
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.trigger_contract import TriggerContract
 from fileflow_async.triggers import arrival
 from fileflow_async.triggers.arrival import ArrivalTrigger
-from fileflow_async.waiting import Outcome
 from tests.airflow_harness import through_airflow
 from tests.leftovers import assert_nothing_new, held
 from tests.s3_servers.backdoor import Backdoor

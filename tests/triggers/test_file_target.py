@@ -17,10 +17,10 @@ from fileflow_async.errors import (
     TargetNameError,
 )
 from fileflow_async.manifest import Producer
+from fileflow_async.outcome import WaitEvent
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.memory import MemoryStorage
 from fileflow_async.triggers import FileTargetTrigger
-from fileflow_async.waiting import WaitEvent
 from tests.planting import DAY, HOUR, OLD, kept, plant, plant_commit, put
 from tests.triggers.memory_stores import ROOT, Stores, replaced, waiting, why
 from tests.watching import others

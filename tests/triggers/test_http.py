@@ -29,10 +29,10 @@ from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.judgement import Criteria, Judge
 from fileflow_async.http.poll import Poll
 from fileflow_async.http.request import Request
+from fileflow_async.outcome import Outcome
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.trigger_contract import TriggerContract
 from fileflow_async.triggers.http import HttpTrigger
-from fileflow_async.waiting import Outcome
 from tests.airflow_harness import through_airflow
 from tests.http_server import HttpServer, connect, never, says, writes
 

@@ -18,9 +18,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from fileflow_async import DiveSensorAsync, Reference, open_store
 from fileflow_async.dependency import Dependency
+from fileflow_async.outcome import WaitEvent
 from fileflow_async.testing.trigger_contract import ODD
 from fileflow_async.triggers import FileTargetEventTrigger, FileTargetTrigger
-from fileflow_async.waiting import WaitEvent
 from tests.airflow_harness import AssetStates, Triggerer, Worker, dag, revived
 from tests.watching import others
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from fileflow_async import open_store
+from fileflow_async.outcome import Outcome
 from fileflow_async.storage.local_root import Root
 from fileflow_async.storage.outside_scan import OutsideScan
 from fileflow_async.triggers import FileTargetTrigger
 from fileflow_async.triggers.arrival import ArrivalTrigger
-from fileflow_async.waiting import Outcome
 from tests.s3_servers.backdoor import Backdoor
 from tests.s3_servers.proxy import DENIED, EXPIRED, PAGE, SLOW_DOWN, Fault, Proxy, error
 from tests.triggers.test_in_airflow import BlockingTrigger

@@ -7,15 +7,17 @@ from functools import partial
 
 import pytest
 
+from fileflow_async.criteria import Criteria
 from fileflow_async.errors import (
     ConfigError,
     FileflowError,
     StorageUnavailableError,
     TargetAccessError,
 )
+from fileflow_async.outcome import Outcome
 from fileflow_async.status import State
 from fileflow_async.testing.clock import FakeClock
-from fileflow_async.waiting import Criteria, Outcome, Wait
+from fileflow_async.waiting import Wait
 from fileflow_async.watch.unseen import backoff
 from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete, in_state
 
