@@ -1,6 +1,5 @@
 """What the wait for files of outsiders says in the end."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -8,11 +7,9 @@ from hashlib import sha256
 from typing import Any, Self
 
 from fileflow_async.config import is_number
-from fileflow_async.errors import FormatError, quoted
-from fileflow_async.outcome import SAMPLE, WHOLE, Missing, Outcome
+from fileflow_async.outcome import Missing, Outcome, common, reading, shrunk
 from fileflow_async.storage.outside import Seen
 
-_LARGEST = 16_000  # bytes of an event
 _TOLD = 5  # missing files in one line
 
 
@@ -118,23 +115,7 @@ class Arrived:
 
     def to_payload(self) -> dict[str, Any]:
         """Return the event as a JSON object of a few kB."""
-        ready = [file.to_payload() for file in self.ready]
-        missing = [each.to_payload() for each in self.missing[:SAMPLE]]
-        if len(ready) > WHOLE:
-            ready = ready[:SAMPLE]
-        payload = {
-            "outcome": str(self.outcome),
-            "ready": ready,
-            "missing": missing,
-            "ready_count": self.ready_count,
-            "missing_count": self.missing_count,
-            "guess": self.guess,
-            "newest": self.newest,
-            "digest": self.digest,
-        }
-        while len(json.dumps(payload)) > _LARGEST and (ready or missing):
-            (ready if len(ready) >= len(missing) else missing).pop()
-        return payload
+        return shrunk(self, guess=self.guess, newest=self.newest, digest=self.digest)
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
@@ -143,26 +124,15 @@ class Arrived:
         Raises:
             FormatError: It is not one.
         """
-        try:
-            if not isinstance(payload, Mapping):
-                raise TypeError(f"expected an object, got {type(payload).__name__}")
+        with reading(payload, "an arrival") as fields:
             event = cls(
-                outcome=Outcome(payload["outcome"]),
-                ready=tuple(ArrivedFile.from_payload(each) for each in payload["ready"]),
-                missing=tuple(
-                    Missing(target=str(each["target"]), state=str(each["state"]), why=str(each["why"]))
-                    for each in payload["missing"]
-                ),
-                ready_count=int(payload["ready_count"]),
-                missing_count=int(payload["missing_count"]),
-                guess=payload.get("guess"),
-                newest=payload.get("newest"),
-                digest=payload.get("digest"),
+                **common(fields, ArrivedFile.from_payload),
+                guess=fields.get("guess"),
+                newest=fields.get("newest"),
+                digest=fields.get("digest"),
             )
             if event.ready_count < max(len(event.ready), event.outcome is Outcome.READY):
                 raise ValueError("it says that less is ready than it holds")
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{quoted(payload)} is not the event of an arrival: {error}") from error
         return event
 
     def describe(self) -> str:
@@ -184,8 +154,7 @@ def described(ready_count: int, missing: Sequence[Missing], missing_count: int) 
 def digest_of(files: Iterable[ArrivedFile]) -> str:
     """Return what stands for the versions of some files, in whatever order they come."""
     total = 0
-    for (
-        file
-    ) in files:  # a sum: sorting 100,000 of them would hold the interpreter, and with it the event loop
+    # A sum: sorting 100,000 of them would hold the interpreter, and with it the event loop.
+    for file in files:
         total += int.from_bytes(sha256(f"{file.uri} {file.version}".encode()).digest()[:16])
     return f"{total % 2**128:032x}"

@@ -1,17 +1,18 @@
 """What is said of a wait that is over."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from fileflow_async.errors import FormatError, quoted
 from fileflow_async.target import Reference
 
 WHOLE = 50  # references that travel in an event as they are: events are rows in Airflow's database
 SAMPLE = 20  # those of a longer list
-_LARGEST = 16_000  # bytes of an event
+LARGEST = 16_000  # bytes of an event
 _WHY = 300  # characters of one explanation
 
 
@@ -65,20 +66,7 @@ class WaitEvent:
 
     def to_payload(self) -> dict[str, Any]:
         """Return the event as a JSON object of a few kB."""
-        ready = [reference.to_payload() for reference in self.ready]
-        missing = [each.to_payload() for each in self.missing[:SAMPLE]]
-        if len(ready) > WHOLE:
-            ready = ready[:SAMPLE]
-        payload = {
-            "outcome": str(self.outcome),
-            "ready": ready,
-            "missing": missing,
-            "ready_count": self.ready_count,
-            "missing_count": self.missing_count,
-        }
-        while len(json.dumps(payload)) > _LARGEST and (ready or missing):
-            (ready if len(ready) >= len(missing) else missing).pop()
-        return payload
+        return shrunk(self)
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
@@ -87,21 +75,8 @@ class WaitEvent:
         Raises:
             FormatError: It is not one.
         """
-        try:
-            if not isinstance(payload, Mapping):
-                raise TypeError(f"expected an object, got {type(payload).__name__}")
-            return cls(
-                outcome=Outcome(payload["outcome"]),
-                ready=tuple(Reference.from_payload(each) for each in payload["ready"]),
-                missing=tuple(
-                    Missing(target=str(each["target"]), state=str(each["state"]), why=str(each["why"]))
-                    for each in payload["missing"]
-                ),
-                ready_count=int(payload["ready_count"]),
-                missing_count=int(payload["missing_count"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise FormatError(f"{quoted(payload)} is not the event of a wait: {error}") from error
+        with reading(payload, "a wait") as fields:
+            return cls(**common(fields, Reference.from_payload))
 
     def describe(self) -> str:
         """Return what is ready and what is missing, in one line for people."""
@@ -112,3 +87,83 @@ class WaitEvent:
             if self.missing_count > 5:
                 line += f" and {self.missing_count - 5} more"
         return line
+
+
+class Told(Protocol):
+    """One of the things that are ready."""
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        ...
+
+
+class Ending(Protocol):
+    """What is said of every wait for several things; see `WaitEvent`."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def ready(self) -> Sequence[Told]: ...
+    @property
+    def missing(self) -> Sequence[Missing]: ...
+    @property
+    def ready_count(self) -> int: ...
+    @property
+    def missing_count(self) -> int: ...
+
+
+def shrunk(event: Ending, **further: Any) -> dict[str, Any]:
+    """Return an event as a JSON object of a few kB: of much only the first.
+
+    Args:
+        event: The event.
+        further: What only events of its kind say, as JSON.
+    """
+    ready = [each.to_payload() for each in event.ready]
+    missing = [each.to_payload() for each in event.missing[:SAMPLE]]
+    if len(ready) > WHOLE:
+        ready = ready[:SAMPLE]
+    payload = {
+        "outcome": str(event.outcome),
+        "ready": ready,
+        "missing": missing,
+        "ready_count": event.ready_count,
+        "missing_count": event.missing_count,
+        **further,
+    }
+    while len(json.dumps(payload)) > LARGEST and (ready or missing):
+        (ready if len(ready) >= len(missing) else missing).pop()
+    return payload
+
+
+def common(payload: Mapping[str, Any], ready: Callable[[Any], Told]) -> dict[str, Any]:
+    """Return what `shrunk` wrote of an event of any kind, as arguments of its class; see `reading`."""
+    return {
+        "outcome": Outcome(payload["outcome"]),
+        "ready": tuple(map(ready, payload["ready"])),
+        "missing": tuple(
+            Missing(target=str(each["target"]), state=str(each["state"]), why=str(each["why"]))
+            for each in payload["missing"]
+        ),
+        "ready_count": int(payload["ready_count"]),
+        "missing_count": int(payload["missing_count"]),
+    }
+
+
+@contextmanager
+def reading(payload: object, what: str) -> Iterator[Mapping[str, Any]]:
+    """Read an event back in the block.
+
+    Args:
+        payload: What may be anything.
+        what: Whose event it should be.
+
+    Raises:
+        FormatError: It is not one: a field is missing, or is not what it should be.
+    """
+    try:
+        if not isinstance(payload, Mapping):
+            raise TypeError(f"expected an object, got {type(payload).__name__}")
+        yield payload
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"{quoted(payload)} is not the event of {what}: {error}") from error

@@ -115,6 +115,7 @@ GOOD = event(ON_DISK, missing=tuple(missing(1)), missing_count=1).to_payload()
         GOOD | {"ready": [IN_S3.to_payload() | {"etag": 5}]},
         GOOD | {"missing": [{"target": "x"}]},
         GOOD | {"ready_count": "many"},
+        GOOD | {"missing_count": float("inf")},
         GOOD | {"missing_count": None},
         GOOD | {"ready_count": 0},
         GOOD | {"ready": [], "ready_count": 0},

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from fileflow_async.errors import FormatError, quoted
-from fileflow_async.outcome import Missing, Outcome
+from fileflow_async.outcome import LARGEST, Missing, Outcome, reading
 from fileflow_async.target import Reference
 
-_LARGEST = 16_000  # bytes of an event
 _WHY = 300  # characters of one explanation
 EXCERPT = 4_000  # characters of a body at most
 
@@ -73,7 +71,7 @@ class HttpEnded:
             "excerpt": self.excerpt,
             "reference": None if self.reference is None else self.reference.to_payload(),
         }
-        while len(json.dumps(payload)) > _LARGEST and (payload["excerpt"] or payload["headers"]):
+        while len(json.dumps(payload)) > LARGEST and (payload["excerpt"] or payload["headers"]):
             if payload["excerpt"]:  # a character can take six bytes
                 payload["excerpt"] = payload["excerpt"][: len(payload["excerpt"]) // 2]
             else:
@@ -87,28 +85,24 @@ class HttpEnded:
         Raises:
             FormatError: It is not one.
         """
-        try:
-            if not isinstance(payload, Mapping):
-                raise TypeError(f"expected an object, got {type(payload).__name__}")
-            texts = {name: payload.get(name) for name in ("sha256", "excerpt")}
-            numbers = {name: payload.get(name) for name in ("status", "size")}
+        with reading(payload, "an HTTP wait") as fields:
+            texts = {name: fields.get(name) for name in ("sha256", "excerpt")}
+            numbers = {name: fields.get(name) for name in ("status", "size")}
             if not all(value is None or isinstance(value, str) for value in texts.values()):
                 raise TypeError("a field is not a text")
             if not all(value is None or type(value) is int for value in numbers.values()):
                 raise TypeError("a field is not an integer")
-            reference = payload.get("reference")
+            reference = fields.get("reference")
             return cls(
-                outcome=Outcome(payload["outcome"]),
-                url=str(payload["url"]),
-                why=str(payload["why"]),
-                state=str(payload["state"]),
-                headers={str(name): str(value) for name, value in dict(payload["headers"]).items()},
+                outcome=Outcome(fields["outcome"]),
+                url=str(fields["url"]),
+                why=str(fields["why"]),
+                state=str(fields["state"]),
+                headers={str(name): str(value) for name, value in dict(fields["headers"]).items()},
                 reference=None if reference is None else Reference.from_payload(reference),
                 **texts,
                 **numbers,
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"{quoted(payload)} is not the event of an HTTP wait: {error}") from error
 
     def describe(self) -> str:
         """Return what was seen, in one line for people."""
