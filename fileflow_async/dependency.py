@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, Self
 
 from fileflow_async.errors import ConfigError, DependencyError, quoted
-from fileflow_async.target import Slot, Target, check_name
+from fileflow_async.target import OUTPUT, Slot, Target, check_name
 from fileflow_async.target_set import ANY, TargetSet, check_names, named
 
 ALL = "all"
@@ -33,7 +33,7 @@ class Dependency:
 
     task_id: str
     dag_id: str | None = None
-    name: str | Sequence[str] = "output"
+    name: str | Sequence[str] = OUTPUT
     slot: AnySlot = None
     map_index: MapIndex = None
     offset: timedelta | Sequence[timedelta] | None = None

@@ -4,10 +4,12 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from fileflow_async.draft import Draft
 from fileflow_async.errors import ConfigError, GateError, quoted
+
+if TYPE_CHECKING:
+    from fileflow_async.draft import Draft
 
 Verdict = bool | str | None
 
@@ -82,7 +84,7 @@ class Gate:
         }
 
 
-async def pass_through(draft: Draft, gates: Sequence[Gate]) -> None:
+async def pass_through(draft: "Draft", gates: Sequence[Gate]) -> None:
     """Run the gates of data that is whole; their results go into its record.
 
     Raises:

@@ -5,12 +5,14 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
-from fileflow_async.work import Work
+
+if TYPE_CHECKING:
+    from fileflow_async.work import Work
 
 AnyTaskRunner = TaskRunner | AsyncTaskRunner
 
@@ -45,7 +47,7 @@ class Logic:
 
 
 @contextmanager
-def working(runner: AnyTaskRunner, work: Work, engine: Engine) -> Iterator[None]:
+def working(runner: AnyTaskRunner, work: "Work", engine: Engine) -> Iterator[None]:
     """Have a runner read its inputs and write its outputs; commit these when the block ends well.
 
     Its callbacks are called: `on_ready` before the block, `on_commit` after each commit, and `on_failure`

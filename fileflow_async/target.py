@@ -11,6 +11,8 @@ from typing import Any, Self
 from fileflow_async import codec
 from fileflow_async.errors import FormatError, TargetNameError, quoted
 
+OUTPUT = "output"  # what an output is called that needs no name
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NAME_LIMIT = 100
 _EXTENSION = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
@@ -96,7 +98,7 @@ class Target:
     task_id: str
     slot: Slot
     map_index: int = -1
-    name: str = "output"
+    name: str = OUTPUT
 
     def __post_init__(self) -> None:
         codec.encode(self.dag_id, "dag_id")

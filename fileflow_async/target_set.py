@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from fileflow_async.errors import TargetNameError
-from fileflow_async.target import Reference, Slot, Target, check_key, check_name
+from fileflow_async.target import OUTPUT, Reference, Slot, Target, check_key, check_name
 
 ANY = "*"  # no output can be called so
 _COMMA = ","  # nor have one in its name
-_DEFAULT = "output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +72,7 @@ class SetKey(NamedTuple):
     @property
     def announced_by(self) -> Sequence[str]:
         """The keys under which the feed tells of it, beside its own."""
-        return self.keys(self.names or (_DEFAULT,))  # see `everything_beside`
+        return self.keys(self.names or (OUTPUT,))  # see `everything_beside`
 
 
 def names_of(place: Target | TargetSet) -> tuple[str, ...]:
@@ -104,7 +103,7 @@ def everything_beside(key: str) -> str | None:
 
     None where the target's own key does: most tasks make one output, and are not to pay for a second entry.
     """
-    return None if name_of(key) == _DEFAULT else f"{folder_of(key)}/{ANY}"
+    return None if name_of(key) == OUTPUT else f"{folder_of(key)}/{ANY}"
 
 
 def is_name(text: str) -> bool:
@@ -135,7 +134,7 @@ def check_place(key: object) -> str:
         TargetNameError: It cannot.
     """
     if isinstance(key, str) and (asked := SetKey.parse(key)) is not None:
-        check_key(f"{asked.folder}/{_DEFAULT}")
+        check_key(f"{asked.folder}/{OUTPUT}")
         return key
     return check_key(key)  # type: ignore[arg-type]  # which refuses what is no string
 

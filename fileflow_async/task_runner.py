@@ -8,17 +8,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
-from fileflow_async.content import ContentOptions
-from fileflow_async.draft import FileDraft
 from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
 from fileflow_async.storage.protocol import PIECE
-from fileflow_async.target import Reference
+from fileflow_async.target import OUTPUT, Reference
 from fileflow_async.upstream_file import UpstreamFile, spooled
-from fileflow_async.work import OUTPUT, OutputOptions, Work
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a DAG file that imports a task runner must not pay for what only a running task needs
     import pandas as pd
+
+    from fileflow_async.content import ContentOptions
+    from fileflow_async.draft import FileDraft
+    from fileflow_async.work import OutputOptions, Work
 
 Result = TypeVar("Result")
 
@@ -38,12 +39,12 @@ class AsyncTaskRunner:
         self.context = context
         self._work: Work | None = None
 
-    def attach(self, work: Work, engine: Engine) -> None:
+    def attach(self, work: "Work", engine: Engine) -> None:
         """Give the runner its inputs and outputs; the operator or sensor that runs it does."""
         self._work = work
 
     @property
-    def work(self) -> Work:
+    def work(self) -> "Work":
         """The inputs and outputs of the try that runs.
 
         Raises:
@@ -121,8 +122,8 @@ class AsyncTaskRunner:
         return self.work.open_input(key)
 
     def open_output(
-        self, name: str = OUTPUT, **options: Unpack[ContentOptions]
-    ) -> AbstractAsyncContextManager[FileDraft]:
+        self, name: str = OUTPUT, **options: "Unpack[ContentOptions]"
+    ) -> "AbstractAsyncContextManager[FileDraft]":
         """Open an output for writing it in pieces, in bounded memory."""
         return self.work.open_output(name, **options)
 
@@ -145,7 +146,7 @@ class AsyncTaskRunner:
         format: str | None = None,
         *,
         format_options: Mapping[str, Any] | None = None,
-        **options: Unpack[OutputOptions],
+        **options: "Unpack[OutputOptions]",
     ) -> None:
         """Write a value as an output.
 
@@ -193,13 +194,13 @@ class TaskRunner:
         self._twin = AsyncTaskRunner(context)
         self._engine: Engine | None = None
 
-    def attach(self, work: Work, engine: Engine) -> None:
+    def attach(self, work: "Work", engine: Engine) -> None:
         """Give the runner its inputs and outputs; the operator or sensor that runs it does."""
         self._twin.attach(work, engine)
         self._engine = engine
 
     @property
-    def work(self) -> Work:
+    def work(self) -> "Work":
         """The inputs and outputs of the try that runs.
 
         Raises:
@@ -266,7 +267,7 @@ class TaskRunner:
             yield self._pieces(pieces)
 
     @contextmanager
-    def open_output(self, name: str = OUTPUT, **options: Unpack[ContentOptions]) -> Iterator["Output"]:
+    def open_output(self, name: str = OUTPUT, **options: "Unpack[ContentOptions]") -> Iterator["Output"]:
         """Open an output for writing it in pieces, in bounded memory."""
         with self._running.opened(self._twin.open_output(name, **options)) as draft:
             yield Output(draft, self._running)
@@ -289,7 +290,7 @@ class TaskRunner:
         format: str | None = None,
         *,
         format_options: Mapping[str, Any] | None = None,
-        **options: Unpack[OutputOptions],
+        **options: "Unpack[OutputOptions]",
     ) -> None:
         """Write a value as an output; see `AsyncTaskRunner.write`."""
         self._do(self._twin.write, value, name, format, format_options=format_options, **options)
@@ -329,7 +330,7 @@ class Output:
         draft: Where `rows`, `columns`, `stats` and `checks` may be set.
     """
 
-    def __init__(self, draft: FileDraft, engine: Engine) -> None:
+    def __init__(self, draft: "FileDraft", engine: Engine) -> None:
         self.draft = draft
         self._engine = engine
 

@@ -14,6 +14,17 @@ import fileflow_async
 
 INIT = Path(fileflow_async.__file__)
 HEAVY = ("airflow", "aiobotocore", "aiofiles", "botocore", "pandas", "polars", "pyarrow")
+RUNNING = (
+    "store",
+    "manifest",
+    "draft",
+    "formats",
+    "watch",
+    "waiting",
+    "triggers.arguments",
+    "hooks.store",
+    "work",
+)
 CORE = ("Producer", "Reference", "Slot", "State", "Status", "Target", "TargetStore", "open_store")
 
 
@@ -79,5 +90,25 @@ def test_targets_and_slots_cost_little() -> None:
 import json, sys
 from fileflow_async import Reference, Slot, Target, TargetStore
 print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+    assert in_a_fresh_python(code) == []
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "from fileflow_async import AsyncTaskRunner, Dependency, DivePythonOperator, Gate",
+        "from fileflow_async import Dependency, DiveSensorAsync",
+        "from fileflow_async.decorators import dive_task",
+        "from fileflow_async.sensors.arrival import ArrivalSensorAsync",
+    ],
+)
+def test_a_dag_file_does_not_pay_for_what_only_a_task_needs(declared: str) -> None:
+    """It is parsed again and again, each time in a fresh process."""  # ADR 0030
+    code = f"""
+import json, sys
+import airflow.sdk
+{declared}
+print(json.dumps([name for name in {RUNNING!r} if "fileflow_async." + name in sys.modules]))
 """
     assert in_a_fresh_python(code) == []

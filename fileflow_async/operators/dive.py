@@ -7,33 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink, Context
 
-from fileflow_async._compat import AirflowTaskTimeout
 from fileflow_async.dependency import Dependency, declared, operator_in
-from fileflow_async.engine import Engine
-from fileflow_async.errors import ConfigError, FileflowError
+from fileflow_async.errors import ConfigError
 from fileflow_async.gates import Check, Gate
-from fileflow_async.hooks.store import open_store
-from fileflow_async.logic import AnyTaskRunner, Logic, working
-from fileflow_async.manifest import Producer
+from fileflow_async.logic import AnyTaskRunner, Logic
 from fileflow_async.operators.engine import EngineOperator
-from fileflow_async.operators.inputs import (
-    XCOM_KEY,
-    find_committed,
-    find_inputs,
-    handed_over,
-    places_of,
-)
-from fileflow_async.operators.lineage import Lineage, emit, openlineage
 from fileflow_async.operators.links import TargetsLink
-from fileflow_async.operators.tries import assignment, is_final
-from fileflow_async.places import Places
-from fileflow_async.store import TargetStore
-from fileflow_async.target import Reference, check_name
+from fileflow_async.target import OUTPUT, Reference, check_name
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
-from fileflow_async.work import OUTPUT, Work
 
 if TYPE_CHECKING:
+    from fileflow_async.operators.lineage import Lineage
+    from fileflow_async.places import Places
     from fileflow_async.storage_drivers import StorageDriver
+    from fileflow_async.store import TargetStore
+
+# Every DAG file pays for the imports above; for those within methods only a task that runs. ADR 0030
 
 _TEMPLATED = ("fileflow_root", "fileflow_conn_id")
 
@@ -60,7 +49,7 @@ class DiveOperator(EngineOperator):
 
     template_fields: Sequence[str] = _TEMPLATED
     operator_extra_links: Collection[BaseOperatorLink] = (TargetsLink(),)
-    lineage: Lineage | None = None
+    lineage: "Lineage | None" = None
     _storage: "StorageDriver | None" = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -112,12 +101,16 @@ class DiveOperator(EngineOperator):
     def storage(self, driver: "StorageDriver") -> None:
         self._storage = driver
 
-    def open_store(self, *, impatient: bool = False) -> AbstractAsyncContextManager[TargetStore]:
+    def open_store(self, *, impatient: bool = False) -> "AbstractAsyncContextManager[TargetStore]":
         """Open the task's store; see `hooks.store.open_store`."""
+        from fileflow_async.hooks.store import open_store
+
         return open_store(self.fileflow_root, self.fileflow_conn_id, impatient=impatient)
 
-    def places(self, context: Context) -> Places:
+    def places(self, context: Context) -> "Places":
         """Return where the data of the dependencies is in this run."""
+        from fileflow_async.operators.inputs import places_of
+
         return places_of(self, self.data_dependencies, context)
 
     @contextmanager
@@ -140,61 +133,28 @@ class DiveOperator(EngineOperator):
             inputs: The versions to read; by default those this run was told of, else the newest.
             further: More of them, by name.
         """
-        runner = runner or TaskRunner(context)
-        self.lineage = None
-        with self.running() as engine, engine.opened(self.open_store()) as store:
-            try:
-                if inputs is None:
-                    places = self.places(context)
-                    inputs = engine.run(find_inputs(store, places, handed_over(places, context)))
-                inputs = {**inputs, **(further or {})}
-                to_do = assignment(context, self.data_dependencies, inputs)
-                work = Work(store, to_do, gates=self.gates)
-                with working(runner, work, engine):
-                    yield runner
-            except (Exception, AirflowTaskTimeout) as error:
-                if is_final(error, context):
-                    self._leave_word(engine, store, context, error)
-                raise
-        self._hand_on(context, [each for several in inputs.values() for each in several], work.published)
+        from fileflow_async.operators.diving import diving
+
+        with diving(self, context, runner or TaskRunner(context), inputs, further or {}) as dived:
+            yield dived
 
     def handed_on_before(self, context: Context) -> Any:
         """Return the result of a try before this one that committed all but died before it said so."""
         if not self.skip_if_committed:
             return None
-        ti = context["ti"]
-        first_try = ti.max_tries - (self.retries or 0) + 1  # since the task was last cleared
-        with self.running() as engine, engine.opened(self.open_store()) as store:
-            places = {name: assignment(context, {}, {}).target(name) for name in self.outputs}
-            found = engine.run(find_committed(store, places, run_id=ti.run_id, first_try=first_try))
-        if found is None:
+        from fileflow_async.operators.diving import find_handed_on, hand_on
+
+        if (found := find_handed_on(self, context)) is None:
             return None
         self.log.info("All outputs were committed by a try before this one; there is nothing left to do")
-        self._hand_on(context, (), found)
+        hand_on(self, context, (), found)
         return result_of(found)
 
     def get_openlineage_facets_on_complete(self, ti: Any) -> Any:
         """Return what OpenLineage is told once the task has ended well."""
+        from fileflow_async.operators.lineage import openlineage
+
         return openlineage(self.lineage)
-
-    def _hand_on(
-        self, context: Context, inputs: Sequence[Reference], outputs: Mapping[str, Reference]
-    ) -> None:
-        """Tell whoever comes after what was made."""
-        if outputs:
-            payloads = {name: reference.to_payload() for name, reference in outputs.items()}
-            context["ti"].xcom_push(key=XCOM_KEY, value=payloads)
-        self.lineage = Lineage(inputs, outputs)
-        emit(self, context, self.lineage)
-
-    def _leave_word(self, engine: Engine, store: TargetStore, context: Context, error: BaseException) -> None:
-        """Tell those who wait for the task's output that it has failed for good."""
-        message = f"{type(error).__name__}: {error}"
-        for target in (assignment(context, {}, {}).target(name) for name in self.outputs):
-            try:
-                engine.run(store.fail(target, error=message, producer=Producer.of(context["ti"])))
-            except FileflowError as unable:
-                self.log.warning("Those who wait for %s could not be told of the failure: %s", target, unable)
 
 
 class DivePythonOperator(DiveOperator):

@@ -7,7 +7,6 @@ from airflow.sdk import BaseOperator, BaseOperatorLink
 
 from fileflow_async import codec
 from fileflow_async.config import Settings, configured
-from fileflow_async.storage.resolve import parse_root
 from fileflow_async.target import Slot
 
 PAGE = "/fileflow/"  # where the plugin serves its page, below the address of Airflow's API server
@@ -25,6 +24,8 @@ class TargetsLink(BaseOperatorLink):
             operator: The task's.
             ti_key: Its try: Airflow hands over the whole task instance when the task has ended.
         """
+        from fileflow_async.storage.resolve import parse_root  # DAG files need none of it
+
         settings = Settings.load()
         root = str(parse_root(getattr(operator, "fileflow_root", None) or settings.root))
         prefix = prefix_of(ti_key)

@@ -4,20 +4,19 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Context
 
-from fileflow_async.arrival import Arrival
 from fileflow_async.arrival_rules import Rules
 from fileflow_async.arrived import Arrived
 from fileflow_async.errors import FileflowError, TargetSupersededError
-from fileflow_async.hooks.outside import open_outside
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
-from fileflow_async.storage.outside import Answer
 from fileflow_async.storage.search import Search
-from fileflow_async.triggers.arrival import ArrivalTrigger
+
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.storage.outside import Answer
 
 _MARGIN = 15.0  # seconds beyond those that the looks at one file take
 
@@ -109,6 +108,8 @@ class ArrivalSensorAsync(WaitingSensor):
 
     def look(self, context: Context) -> _Ending:
         """Look once; where something was announced, at whether it is still so."""
+        from fileflow_async.arrival import Arrival
+
         arrival = Arrival(self._search(), self._rules())
         answer = self.engine.run(_answer(arrival.search, self.conn_id))
         event = arrival.decide(answer, time.monotonic())
@@ -131,6 +132,8 @@ class ArrivalSensorAsync(WaitingSensor):
 
     def trigger(self, context: Context, *, deadline: float, not_before: float | None) -> Any:
         """Return the trigger that waits."""
+        from fileflow_async.triggers.arrival import ArrivalTrigger
+
         return ArrivalTrigger(
             path=_text(self.path),
             pattern=_text(self.pattern),
@@ -188,8 +191,10 @@ class ArrivalSensorAsync(WaitingSensor):
         )
 
 
-async def _answer(search: Search, conn_id: str | None) -> Answer:
+async def _answer(search: Search, conn_id: str | None) -> "Answer":
     """Look once; what is wrong is for the wait to judge."""
+    from fileflow_async.hooks.outside import open_outside
+
     try:
         async with open_outside(search, conn_id) as outside:
             return await outside.look([search], lambda answers: answers[search])

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 from airflow.triggers.base import StartTriggerArgs
@@ -16,20 +16,16 @@ from fileflow_async.errors import ConfigError, DependencyError, FileflowError, S
 from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import DiveOperator, result_of
 from fileflow_async.outcome import Outcome, WaitEvent
-from fileflow_async.places import Places
 from fileflow_async.sensors.waiting import WaitingSensor
-from fileflow_async.status import State, Status, unreadable
 from fileflow_async.target import Reference
 from fileflow_async.target_set import outputs_in
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
-from fileflow_async.triggers.file_target import FileTargetTrigger
-from fileflow_async.triggers.file_target_start import (
-    BACKSTOP,
-    SLOT_TEMPLATE,
-    FileTargetStartTrigger,
-    to_payload,
-)
-from fileflow_async.waiting import Wait
+from fileflow_async.triggers.start import BACKSTOP, SLOT_TEMPLATE
+
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.places import Places
+    from fileflow_async.status import Status
+    from fileflow_async.triggers.file_target import FileTargetTrigger
 
 _UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
 
@@ -102,6 +98,8 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         """
         if self.start_from_trigger and context["ti"].map_index not in (None, -1):
             raise ConfigError(f"the task {self.task_id!r} is mapped; it cannot start from the trigger")
+        from fileflow_async.waiting import Wait
+
         places = self.places(context)
         statuses = self.engine.run(self._statuses(places.keys))
         self.is_in_doubt = any(_is_doubtful(status) for status in statuses.values())
@@ -109,8 +107,10 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             return None
         return Wait(targets=places.keys, criteria=self._criteria(context, places)).decide(statuses, now=0.0)
 
-    def trigger(self, context: Context, *, deadline: float, not_before: float | None) -> FileTargetTrigger:
+    def trigger(self, context: Context, *, deadline: float, not_before: float | None) -> "FileTargetTrigger":
         """Return the trigger that waits."""
+        from fileflow_async.triggers.file_target import FileTargetTrigger
+
         places, settings = self.places(context), self._settings()
         criteria = self._criteria(context, places)
         return FileTargetTrigger(
@@ -182,6 +182,8 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
 
     def _start(self) -> StartTriggerArgs:
         """Return what Airflow makes the first trigger from."""
+        from fileflow_async.triggers.file_target_start import FileTargetStartTrigger, to_payload
+
         settings, limit = self._settings(), self.execution_timeout
         ends = self.timeout + BACKSTOP  # and by Airflow itself, if that is sooner:
         ends = ends if limit is None else min(ends, limit.total_seconds())
@@ -212,7 +214,9 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             return settings
         return replace(settings, conn_id=self.fileflow_conn_id)  # the configured one belongs to its own root
 
-    async def _statuses(self, keys: Collection[str]) -> Mapping[str, Status]:
+    async def _statuses(self, keys: Collection[str]) -> "Mapping[str, Status]":
+        from fileflow_async.status import unreadable
+
         try:
             # The wait asks again, and holds no slot in an outage.
             async with self.open_store(impatient=True) as store:
@@ -224,7 +228,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             for key, answer in answers.items()
         }
 
-    def _criteria(self, context: Context, places: Places) -> Criteria:
+    def _criteria(self, context: Context, places: "Places") -> Criteria:
         """Return what ends the wait in this run, with the moments from which on commits count."""
         limits = {
             key: moment.timestamp()
@@ -243,8 +247,10 @@ def _since(dependency: Dependency, context: Context) -> datetime | None:
     return dependency.newer_than
 
 
-def _is_doubtful(status: Status) -> bool:
+def _is_doubtful(status: "Status") -> bool:
     """Whether several looks are needed: damage may be a clean-up seen half way, a refusal may pass."""
+    from fileflow_async.status import State
+
     refused = status.state is State.UNREADABLE and not isinstance(status.error, StorageUnavailableError)
     return refused or status.state is State.CORRUPT
 

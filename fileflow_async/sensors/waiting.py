@@ -36,7 +36,7 @@ from fileflow_async.errors import (
 from fileflow_async.operators.engine import EngineOperator
 from fileflow_async.outcome import Missing, Outcome, WaitEvent
 from fileflow_async.target import Target
-from fileflow_async.triggers.file_target_start import BACKSTOP
+from fileflow_async.triggers.start import BACKSTOP
 
 _DOUBT = 75.0  # seconds in which a doubt is settled: a refusal is believed after 60
 # Airflow fails a task that runs again before its scheduler has seen its worker exit: one of two after 2 s.

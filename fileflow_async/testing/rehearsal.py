@@ -11,10 +11,10 @@ from fileflow_async.gates import Check, Gate
 from fileflow_async.logic import Logic, working
 from fileflow_async.manifest import Manifest
 from fileflow_async.store import TargetStore
-from fileflow_async.target import Reference, Slot
+from fileflow_async.target import OUTPUT, Reference, Slot
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.testing.memory import MemoryStorage
-from fileflow_async.work import OUTPUT, Assignment, Work
+from fileflow_async.work import Assignment, Work
 
 _SLOT = Slot(logical_date=datetime(2026, 1, 1, tzinfo=UTC))
 

@@ -15,15 +15,7 @@ from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.target import Slot
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.file_target import FileTargetTrigger
-
-BACKSTOP = 30.0  # seconds that Airflow's timeout lies behind our own deadline
-
-# What the run has, so that its slot can be told where nothing but templates knows of it.
-SLOT_TEMPLATE = (
-    "{{ {'logical_date': dag_run.logical_date.isoformat() if dag_run.logical_date else None,"
-    " 'partition_key': dag_run.partition_key if dag_run.partition_key is defined else None,"
-    " 'run_id': dag_run.run_id} | tojson }}"
-)
+from fileflow_async.triggers.start import BACKSTOP
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -135,7 +135,7 @@ def test_a_look_gives_a_silent_store_seconds_and_the_work_minutes(
         asked.append(impatient)
         return open_store(*args)
 
-    monkeypatch.setattr("fileflow_async.operators.dive.open_store", opening)
+    monkeypatch.setattr("fileflow_async.hooks.store.open_store", opening)
     sensor_in("deferred", python_object=Add).execute(run.context("wait"))
     assert asked == [True, False]
 
