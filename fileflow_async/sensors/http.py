@@ -13,6 +13,7 @@ from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.judgement import Version
 from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import DiveOperator, result_of
+from fileflow_async.operators.diving import hand_on
 from fileflow_async.operators.tries import assignment
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
@@ -203,7 +204,7 @@ class HttpSensorAsync(DiveOperator, WaitingSensor):
         """Run the task's logic on the body; without one return what came."""
         if self.python_object is None or event.reference is None:
             if event.reference is not None:
-                self._hand_on(context, (), {RESPONSE: event.reference})
+                hand_on(self, context, (), {RESPONSE: event.reference})
             return _result(event)
         logic = Logic(self.python_object, self.python_method, self.op_args, self.op_kwargs)
         further = {RESPONSE: [event.reference]}
