@@ -62,18 +62,20 @@ class Job:
 
 
 class AirflowApi:
-    """Asks the API server of Airflow 3, whose simple auth manager lets everybody in as admin.
+    """Asks the API server of Airflow 3, whose simple auth manager lets in everybody, or users by passwords.
 
     Every method raises `httpx.HTTPError`: at once where the server refuses, after some seconds where it does
     not answer.
 
     Args:
         url: Where the server listens, such as `http://127.0.0.1:8080`.
+        login: A user and the password; left out where everybody is let in.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, login: tuple[str, str] | None = None) -> None:
         # A proxy of the company has no business here.
         self._client = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        self._login = login
         self._token: str | None = None
 
     def __enter__(self) -> Self:
@@ -128,6 +130,12 @@ class AirflowApi:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         return [_task_instance(each) for each in self._pages(path, "task_instances")]
 
+    def clear(self, instance: TaskInstance) -> None:
+        """Let a task that has ended run once more."""
+        task = instance.task_id if instance.map_index < 0 else [instance.task_id, instance.map_index]
+        body = {"dry_run": False, "only_failed": False, "dag_run_id": instance.run_id, "task_ids": [task]}
+        self._call("POST", f"/api/v2/dags/{instance.dag_id}/clearTaskInstances", body)
+
     def slots(self, pool: str = "default_pool") -> Slots:
         """Return what is going on in a pool."""
         found = self._call("GET", f"/api/v2/pools/{pool}")
@@ -171,11 +179,19 @@ class AirflowApi:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         if self._token is None:
-            answer = self._client.get("/auth/token").raise_for_status()
-            self._token = answer.json()["access_token"]
+            self._token = self._new_token()
         headers = {"Authorization": f"Bearer {self._token}"}
         answer = self._client.request(method, path, json=body, headers=headers)
         return answer.raise_for_status().json()
+
+    def _new_token(self) -> str:
+        if self._login is None:
+            answer = self._client.get("/auth/token")
+        else:
+            username, password = self._login
+            answer = self._client.post("/auth/token", json={"username": username, "password": password})
+        token: str = answer.raise_for_status().json()["access_token"]
+        return token
 
 
 def _path(instance: TaskInstance) -> str:

@@ -12,7 +12,6 @@ import re
 import shutil
 import tempfile
 import warnings
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -42,32 +41,11 @@ from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.storage import s3_explain
 from fileflow_async.testing.rehearsal import rehearse
 from tests.airflow_context import NOON, FakeRun
+from tests.pages import DOCS, PAGES, ROOT, blocks
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DAGS = sorted((ROOT / "dags").glob("*.py"))
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXPECTED = re.compile(r"# → (.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Code on a page."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-
-def blocks(page: Path, language: str) -> list[Block]:
-    text = page.read_text()
-    return [
-        Block(page, text.count("\n", 0, found.start()) + 1, found[1], found[2])
-        for found in FENCE.finditer(text)
-        if found[1] == language
-    ]
 
 
 def rows_below(page: str, header: str) -> list[list[str]]:
@@ -232,7 +210,7 @@ def test_the_sensor_that_a_page_shows_first_works_at_once(
 
 def test_the_tutorial_goes_as_it_says(made: list[DAG], monkeypatch: pytest.MonkeyPatch) -> None:
     """The report is made of the orders, its test passes, and a day that is not good enough is held back."""
-    files, runs = ROOT / "docs" / "tutorial", Runs()
+    files, runs = DOCS / "tutorial", Runs()
     monkeypatch.syspath_prepend(str(files))
     for name in ("shop", "report"):
         made.clear()
@@ -245,7 +223,7 @@ def test_the_tutorial_goes_as_it_says(made: list[DAG], monkeypatch: pytest.Monke
     load(files / "checked.py")
     with pytest.raises(GateError) as refused:
         runs.run(*made)
-    said = next(block.text for block in blocks(ROOT / "docs" / "tutorial.md", "text") if "Gate" in block.text)
+    said = next(block.text for block in blocks(DOCS / "tutorial.md", "text") if "Gate" in block.text)
     end = str(refused.value).partition(".csv ")[2]
     assert said.strip().endswith(end)
 
@@ -283,7 +261,7 @@ def test_the_table_of_formats_is_that_of_the_code() -> None:
 
 def test_the_extra_of_a_connection_is_understood(caplog: pytest.LogCaptureFixture) -> None:
     """All of it, but for what is there twice, which has to agree; and what is refused is refused."""
-    page = ROOT / "docs" / "storages.md"
+    page = DOCS / "storages.md"
     extra = json.loads(blocks(page, "json")[0].text)
     details = ConnectionDetails(conn_id="docs", conn_type="aws", extra=extra)
     settings = aws_extra.settings_of(details)
@@ -295,7 +273,7 @@ def test_the_extra_of_a_connection_is_understood(caplog: pytest.LogCaptureFixtur
 
 def test_the_policy_allows_what_the_code_asks_for() -> None:
     """Each permission that a message may name, and no other."""
-    statements = json.loads(blocks(ROOT / "docs" / "storages.md", "json")[1].text)["Statement"]
+    statements = json.loads(blocks(DOCS / "storages.md", "json")[1].text)["Statement"]
     allowed = {
         action
         for statement in statements
@@ -309,7 +287,7 @@ def test_the_policy_allows_what_the_code_asks_for() -> None:
 
 def test_the_event_on_the_page_is_one() -> None:
     """And the words for outcomes are all there."""
-    page = ROOT / "docs" / "waiting.md"
+    page = DOCS / "waiting.md"
     event = WaitEvent.from_payload(json.loads(blocks(page, "json")[0].text))
     assert (event.outcome, event.ready_count, event.missing_count) == (Outcome.TIMEOUT, 1, 1)
     assert ", ".join(f"`{outcome}`" for outcome in Outcome) in page.read_text()
@@ -317,7 +295,7 @@ def test_the_event_on_the_page_is_one() -> None:
 
 def test_every_public_name_is_in_the_reference() -> None:
     """By its module, or by itself."""
-    reference = (ROOT / "docs" / "reference.md").read_text()
+    reference = (DOCS / "reference.md").read_text()
     documented = set(re.findall(r"auto(?:module|class|function):: (\S+)", reference))
     for name, module in fileflow_async._MODULES.items():
         full = f"fileflow_async.{module}"
