@@ -1,7 +1,8 @@
 """Places, attempts and versions as frozen values: keys and names, no I/O."""
 
+import os
+import random
 import re
-import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,6 +21,11 @@ RESERVED_EXTENSIONS = frozenset({"ok", "part", "failed"})
 _ATTEMPT = re.compile(r"([0-9]{8}T[0-9]{9}Z)-t([0-9]{2,9})-([0-9a-f]{12})(?:\.(.+))?")
 _DATE = "%Y%m%dT%H%M%S"
 _END = 253_402_300_799_999  # the last millisecond that a token can name: nothing could be newer than it
+
+# Seeded by the system, once a process. To ask the system for each attempt lets go of the interpreter lock on
+# the event loop, which beside busy threads gets it back only after a while: it took a third of all commits.
+_nonces = random.Random()
+os.register_at_fork(after_in_child=_nonces.seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +231,8 @@ class Attempt:
             raise TargetNameError(f"try_number must be an integer >= 0, got {quoted(try_number)}")
         if milliseconds >= _END:  # it would be committed, and seen by nobody
             raise TargetNameError(f"no attempt can be as new as {token_at(_END)}")
-        return cls(token_at(milliseconds), try_number, secrets.token_hex(6), extension)
+        nonce = f"{_nonces.getrandbits(48):012x}"
+        return cls(token_at(milliseconds), try_number, nonce, extension)
 
     @classmethod
     def parse(cls, name: str) -> Self | None:

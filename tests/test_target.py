@@ -1,6 +1,8 @@
 """Places, attempts and versions: keys, names, and what cannot be one."""
 
 import string
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -291,6 +293,22 @@ class TestAttempt:
     def test_two_of_one_millisecond_differ(self) -> None:
         """By the nonce."""
         assert len({Attempt.begin(T0).name for _ in range(100)}) == 100
+
+    def test_those_of_forked_processes_differ(self) -> None:
+        """Airflow's workers are forks of one process, and a user may seed `random` in each."""
+        code = """
+import os, random
+from fileflow_async.target import Attempt
+for _ in range(2):
+    if os.fork() == 0:
+        break
+random.seed(1)
+os.write(1, Attempt.begin(1).nonce.encode() + b"\\n")
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50
+        )
+        assert len(set(done.stdout.split())) == 3
 
     @settings(max_examples=500)
     @given(st.integers(0, LAST), st.integers(0, LAST))
