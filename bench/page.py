@@ -75,6 +75,15 @@ PARTS = {
             "already."
         ),
     ),
+    "resuming": (
+        "Resuming",
+        (
+            "Airflow runs with a scheduler, a triggerer and workers of its own, and tasks wait in it, looking "
+            "every five seconds. The time is that from the moment at which the data is there to the first "
+            "line of the task that waited for it. Most of it is Airflow's: its triggerer writes the event "
+            "down, its scheduler finds that, and a worker starts."
+        ),
+    ),
 }
 PICTURES = (
     "Wait on disk, 10,000 at 5 s: processor time",
