@@ -3,9 +3,11 @@
 import errno
 import os
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,9 @@ def test_what_is_written_or_removed_is_not_told(inotify: Inotify, folders: list[
     inotify.watch(folders)
     file.write_text("more")
     file.unlink()
+    began = time.monotonic()
     assert list(inotify.changes(0.05)) == []
+    assert time.monotonic() - began > 0.04  # nor is it asked again and again
 
 
 def test_a_folder_that_goes_is_told(inotify: Inotify, folders: list[str]) -> None:
@@ -84,6 +88,29 @@ def test_only_the_last_folders_are_watched(inotify: Inotify, folders: list[str])
         found += inotify.changes(SOON)
     assert found == [(folders[1], "before"), (folders[1], "after")]
     assert list(inotify.changes(0.05)) == []
+
+
+def test_what_is_no_longer_watched_is_given_back(inotify: Inotify, folders: list[str]) -> None:
+    """The system has a limit for all of a user's; also when one of the next folders is not there."""
+    for watched, wanted in ((2, folders), (1, folders[1:]), (1, [folders[0], f"{folders[0]}/none"])):
+        with suppress(FileNotFoundError):
+            inotify.watch(wanted)
+        known = Path(f"/proc/self/fdinfo/{inotify._file}").read_text()
+        assert known.count("inotify wd:") == watched
+
+
+def test_a_watch_that_cannot_be_given_back_is_an_error(
+    inotify: Inotify, folders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it went with its folder."""
+    inotify.watch(folders)
+
+    def fail(*_arguments: int) -> int:
+        raise OSError(errno.EBADF, "bad file descriptor")
+
+    monkeypatch.setattr(inotify, "_remove", fail)
+    with pytest.raises(OSError, match="bad file descriptor"):
+        inotify.watch(folders[1:])
 
 
 def test_a_folder_that_is_not_there_is_an_error(inotify: Inotify, folders: list[str]) -> None:
@@ -121,6 +148,16 @@ def test_a_queue_that_ran_over_is_told_of_every_folder(
     assert inotify.changes(0) == [(folders[0], "name"), (folders[0], ANY), (folders[1], ANY)]
 
 
+def test_a_folder_that_is_unmounted_is_gone(
+    inotify: Inotify, folders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing appears there any more, though it may be mounted again."""
+    inotify.watch(folders)
+    (first, _) = inotify._paths
+    monkeypatch.setattr(os, "read", lambda file, size: struct.pack("iIII", first, 0x2000, 0, 0))
+    assert inotify.changes(0) == [(folders[0], GONE)]
+
+
 def test_an_interruption_ends_every_wait(inotify: Inotify, folders: list[str]) -> None:
     """The one under way, and those that come after it."""
     inotify.watch(folders)
@@ -131,6 +168,16 @@ def test_an_interruption_ends_every_wait(inotify: Inotify, folders: list[str]) -
         assert list(inotify.changes(60.0)) == []
     timer.join()
     assert time.monotonic() - began < 30.0
+
+
+def test_a_program_that_is_started_inherits_nothing(folders: list[str]) -> None:
+    """It would keep the watches for as long as it runs."""
+    made = Inotify()
+    made.watch(folders)
+    seen = subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, check=True)
+    made.close()
+    assert b"inotify" not in seen.stdout
+    assert b"eventfd" not in seen.stdout
 
 
 def test_no_descriptor_is_left(folders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,29 @@ async def test_a_root_is_made_where_that_is_wanted(tmp_path: Path, monkeypatch: 
     assert stat.S_IMODE((await aside(os.stat, tmp_path / "a/b")).st_mode) == 0o750
 
 
+async def test_a_root_is_made_below_a_link(tmp_path: Path) -> None:
+    """Whoever names it may go by links; what lies below it may not."""
+    await aside((tmp_path / "disk").mkdir)
+    await aside((tmp_path / "link").symlink_to, tmp_path / "disk")
+    async with LocalStorage(tmp_path / "link/a", create=True) as storage:
+        await storage.put("x", b"1")
+    assert await aside(_files, tmp_path / "disk") == ["a/x"]
+
+
+async def test_a_root_may_be_made_by_several_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder that another has made in between is as good."""
+    make = os.mkdir
+
+    def be_late(*args: Any, **kwargs: Any) -> None:
+        make(*args, **kwargs)
+        make(*args, **kwargs)
+
+    events = _spy(monkeypatch, tmp_path)
+    monkeypatch.setattr(os, "mkdir", be_late)
+    async with LocalStorage(tmp_path / "a", create=True):
+        assert events == ["fsync ."]  # the other may not have come to it
+
+
 async def test_a_root_made_for_no_durability_is_not_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +295,24 @@ async def test_a_folder_that_was_there_is_synced_once(
     await local.put("c/d/x", b"1")
     await local.put("c/d/y", b"1")
     assert events.count("fsync .") == 2  # what is known of folders is forgotten before it grows
+
+
+@pytest.mark.parametrize("by", ["us", "another"])
+async def test_a_folder_that_is_made_again_is_synced_again(
+    local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """By us, though it may have the number of the one that was removed; by another, since it has not."""
+    real = os.fstat
+    if by == "us":
+        monkeypatch.setattr(os, "fstat", lambda file: os.stat_result((*real(file)[:1], 7, *real(file)[2:])))
+    await local.put("a/x", b"1")
+    await aside(_remove, folder / "a")
+    if by == "another":
+        await aside((folder / "other").mkdir)
+        await aside((folder / "a").mkdir)
+    events = _spy(monkeypatch, folder)
+    await local.put("a/x", b"1")
+    assert "fsync ." in events
 
 
 async def test_a_folder_that_may_not_be_listed_is_used_all_the_same(
@@ -486,6 +527,23 @@ async def test_put_waits_for_another_put_of_the_key(local: LocalStorage, folder:
     assert await local.read("d/x") == b"1"
 
 
+async def test_put_is_patient_with_another(
+    local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For as long as a put takes on a disk that is busy: 0.4 seconds and more."""
+    await aside(_plant, folder / "d/.x.part", b"")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if sum(slept) > 0.4 and (folder / "d/.x.part").exists():
+            (folder / "d/.x.part").rename(folder / "d/x")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert (await local.put("d/x", b"")).size == 0
+    assert sum(slept) > 0.4
+
+
 async def test_a_folder_stands_where_no_object_can(local: LocalStorage, folder: Path) -> None:
     """And an object where no folder can."""
     await local.put("a/b/c", b"1")
@@ -582,6 +640,23 @@ async def test_a_stale_descriptor_is_opened_anew(
             left = _stale(patch, failures)
             await call()
             assert left == [0]
+
+
+async def test_what_is_not_stale_is_not_tried_again(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails is told at once."""
+    await local.put("a/x", b"1")
+    tried = []
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        tried.append(args)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(StorageUnavailableError):
+        await local.read("a/x")
+    assert len(tried) == 1
 
 
 async def test_a_descriptor_that_stays_stale_is_given_up(

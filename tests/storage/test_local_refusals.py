@@ -28,6 +28,7 @@ from fileflow_async.errors import (
 from fileflow_async.storage import local_root
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.storage.protocol import Entry
+from tests.leftovers import held
 
 aside = asyncio.to_thread
 IS_ROOT = os.geteuid() == 0
@@ -283,10 +284,12 @@ async def test_a_fifo_that_comes_between_the_look_and_the_opening_does_not_block
             os.mkfifo(folder / KEY)
 
     monkeypatch.setattr(local_root.Root, "check_file", swap)
+    before = await aside(held)
     async with asyncio.timeout(10):
         with pytest.raises(TargetCorruptError, match="is not a regular file"):
             await local.read(KEY)
     assert swapped == [KEY]
+    assert not {each for each in await aside(held) if KEY in str(each)} - before  # nor is it kept open
 
 
 async def test_a_link_that_comes_between_the_look_and_the_opening_is_not_followed(

@@ -1,6 +1,7 @@
 """The tail of a local storage misses nothing that the times of folders show, and wakes up where it can."""
 
 import asyncio
+import errno
 import logging
 import os
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -92,6 +94,33 @@ async def test_a_settled_folder_is_not_listed_again(
     await aside(plant, feed / "20261120T1015", "b", modified=moment + 1)
     assert await tail.names() == ["b"]
     assert len(listed) == 2
+
+
+async def test_the_tick_is_that_of_the_last_change(
+    feed: Path, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a folder has been known: from then on a name need not show in its time, and then it must."""
+    now, listed, original = [0.0], list[Any](), os.listdir
+
+    def note(path: Any) -> list[str]:
+        listed.append(path)
+        return original(path)
+
+    monkeypatch.setattr("fileflow_async.storage.local_tail.time", SimpleNamespace(monotonic=lambda: now[0]))
+    moment = 1_763_700_000_000_000_000
+    await aside(plant, feed / "20261120T1015", "a", modified=moment)
+    assert await tail.names() == ["a"]
+    now[0] = 3.0
+    await aside(plant, feed / "20261120T1015", "b", modified=moment + 1)
+    assert await tail.names() == ["b"]
+    await aside(plant, feed / "20261120T1015", "c", modified=moment + 1)
+    assert await tail.names() == ["c"]
+    now[0] = 6.0
+    await aside(plant, feed / "20261120T1015", "d", modified=moment + 1)
+    assert await tail.names() == ["d"]
+    monkeypatch.setattr(os, "listdir", note)
+    assert await tail.names() == []
+    assert listed == []
 
 
 async def test_the_first_look_gives_the_folders_that_changed_last(feed: Path, tail: Tail) -> None:
@@ -215,6 +244,39 @@ async def test_a_root_that_is_away_is_an_outage(tmp_path: Path) -> None:
 
 
 # Waking up.
+
+
+async def test_a_descriptor_that_is_stale_is_opened_anew(
+    local: LocalStorage, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS says so when the server has forgotten it; the names are found all the same."""
+    await put(local, "a")
+    failed: list[str] = []
+
+    def stale(folder: int, name: str) -> int:
+        if not failed:
+            failed.append(name)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return local_root.open_below(folder, name)
+
+    monkeypatch.setattr("fileflow_async.storage.local_tail.open_below", stale)
+    assert await tail.names() == ["a"]
+    assert failed == ["20261120T1015"]
+
+
+async def test_a_root_that_is_away_is_not_watched(
+    local: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says why, and it is not looked for again and again."""
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    with caplog.at_level(logging.INFO, "fileflow_async"):
+        async with local.tail(FEED) as tail:
+            await aside(tmp_path.rename, away := tmp_path.with_name("away"))
+            await nothing_comes(tail)
+            await eventually(no_watch)
+            await aside(away.rename, tmp_path)
+    (why,) = said(caplog)
+    assert "does not exist" in why
 
 
 async def test_a_name_wakes_whoever_waits(local: LocalStorage, tail: Tail) -> None:
@@ -389,8 +451,9 @@ async def test_a_queue_that_ran_over_is_read_from_the_folders(
 
 
 async def test_the_thread_ends_with_the_tail(local: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the block ends; and a tail that is over starts no other."""
+    """However the block ends, without a last glance; and a tail that is over starts no other."""
     monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    monkeypatch.setattr(local_watcher, "_GLANCE", 40.0)
     await put(local, "a")
     async with local.tail(FEED) as tail:
         await asyncio.wait_for(tail.changed(), 10)
@@ -398,6 +461,18 @@ async def test_the_thread_ends_with_the_tail(local: LocalStorage, monkeypatch: p
     await eventually(no_watch)
     monkeypatch.setattr(local_watcher.Watcher, "_run", lambda _: pytest.fail("another thread"))
     await nothing_comes(tail)
+
+
+async def test_one_thread_watches_for_all_calls(
+    local: LocalStorage, tail: Tail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits calls again and again."""
+    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
+    await put(local, "a")
+    await asyncio.wait_for(tail.changed(), 10)
+    for _ in range(2):
+        await nothing_comes(tail)
+    assert [thread.name for thread in threading.enumerate()].count("fileflow-watch") == 1
 
 
 async def test_a_thread_that_nobody_stopped_ends_with_the_program(tmp_path: Path) -> None:
