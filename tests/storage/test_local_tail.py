@@ -99,7 +99,7 @@ async def test_a_settled_folder_is_not_listed_again(
 async def test_the_tick_is_that_of_the_last_change(
     feed: Path, tail: Tail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long a folder has been known: from then on a name need not show in its time, and then it must."""
+    """However long a folder is known: from then on a name need not show in its time, and then it must."""
     now, listed, original = [0.0], list[Any](), os.listdir
 
     def note(path: Any) -> list[str]:
