@@ -1,6 +1,5 @@
 """A clean-up that leaves only the newest commit races with readers: right bytes, or told that they went."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,6 @@ def test_a_clean_up_races_with_readers(zygote: Zygote, tmp_path: Path, tally: Ta
     pids += [
         zygote.start("writer", root, **common, name=f"writer-{number}", kind="script") for number in range(2)
     ]
-    time.sleep(0.2)
     pids += [zygote.start("reader", root, **common) for _ in range(3)]
     for pid in pids:
         end = zygote.wait(pid)
