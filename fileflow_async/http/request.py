@@ -5,7 +5,7 @@ import json as json_module
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode, urlsplit
 
 from fileflow_async.errors import ConfigError, quoted
@@ -18,6 +18,17 @@ _BROKEN = re.compile(r"[\x00-\x20\x7f]")
 _FORM = "application/x-www-form-urlencoded"
 # What may be asked twice without harm: RFC 9110, 9.2.2.
 _REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+
+
+class Asking(Protocol):
+    """A task or a trigger, by what it is told to send; see `Request.of`."""
+
+    method: str
+    endpoint: str | None
+    request_params: Mapping[str, Any] | None
+    headers: Mapping[str, str] | None
+    data: str | Mapping[str, Any] | None
+    json: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,24 @@ class Request:
             headers=pairs,
             body=body,
         )
+
+    @classmethod
+    def by(cls, asking: Asking) -> Self:
+        """Make the request that the arguments of a task or a trigger ask for.
+
+        Raises:
+            ConfigError: A part of it cannot be sent, or looks like a credential.
+        """
+        request = cls.of(
+            method=asking.method,
+            endpoint=asking.endpoint,
+            params=asking.request_params,
+            headers=asking.headers,
+            data=asking.data,
+            json=asking.json,
+        )
+        request.refuse_credentials()
+        return request
 
     @property
     def key(self) -> str:

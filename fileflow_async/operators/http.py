@@ -1,6 +1,6 @@
 """Bring what an endpoint has into a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,8 @@ from fileflow_async.errors import ConfigError, TargetEmptyError, quoted
 from fileflow_async.hooks.http import HttpAsyncHook, insisted
 from fileflow_async.http.checksum import parse_checksum
 from fileflow_async.http.request import Request
-from fileflow_async.operators.dive import DiveOperator, result_of
+from fileflow_async.operators.dive import result_of
+from fileflow_async.operators.request import RequestOperator, has_template
 from fileflow_async.work import Work
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _PAGE = 16 << 20  # bytes of a page, which is held and parsed as a whole
 _POLICIES = ("accept", "fail", "skip")
 
 
-class HttpToTarget(DiveOperator):
+class HttpToTarget(RequestOperator):
     """Downloads from an endpoint, and commits what came only when all of it has.
 
     The body is streamed into the store in bounded memory. When the connection breaks, it goes on from there,
@@ -67,27 +68,11 @@ class HttpToTarget(DiveOperator):
         kwargs: As for `DiveOperator`.
     """
 
-    template_fields: Sequence[str] = (
-        "endpoint",
-        "http_conn_id",
-        "request_params",
-        "headers",
-        "data",
-        "json",
-        "checksum",
-    )
-    ui_color = "#d8ecf3"
+    template_fields: Sequence[str] = ("checksum",)
 
     def __init__(
         self,
         *,
-        endpoint: str | None = None,
-        http_conn_id: str | None = "http_default",
-        method: str = "GET",
-        request_params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        data: str | Mapping[str, Any] | None = None,
-        json: Any = None,
         pages: "Pages | None" = None,
         max_pages: int = 10_000,
         format: str | None = None,
@@ -99,17 +84,9 @@ class HttpToTarget(DiveOperator):
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
         max_size: int | None = None,
-        max_redirects: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.endpoint = endpoint
-        self.http_conn_id = http_conn_id
-        self.method = method
-        self.request_params = request_params
-        self.headers = headers
-        self.data = data
-        self.json = json
         self.pages = pages
         self.max_pages = max_pages
         self.format = format or ("bytes" if pages is None else "jsonl")
@@ -121,7 +98,6 @@ class HttpToTarget(DiveOperator):
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
         self.max_size = max_size
-        self.max_redirects = max_redirects
         self._check()
 
     def execute(self, context: Context) -> Any:
@@ -133,7 +109,7 @@ class HttpToTarget(DiveOperator):
         return result_of(runner.work.published)
 
     async def _bring(self, work: Work) -> None:
-        request, hook = self._request(), self._hook()
+        request, hook = Request.by(self), self._hook()
         output = work.open_output(
             format=self.format, extension=self.extension, content_type=self.content_type
         )
@@ -207,24 +183,11 @@ class HttpToTarget(DiveOperator):
                 raise ConfigError(f"pages become jsonl, got the format {quoted(self.format)}")
             if self.checksum is not None:
                 raise ConfigError("checksum is that of one body; pages are several")
-        if not _is_template(self.checksum) and self.checksum is not None:
+        if self.checksum is not None and not has_template(self.checksum):
             parse_checksum(self.checksum)
         self._hook()
-        given = (self.endpoint, self.request_params, self.headers, self.data, self.json)
-        if not any(map(_is_template, given)):
-            self._request()
-
-    def _request(self) -> Request:
-        request = Request.of(
-            method=self.method,
-            endpoint=self.endpoint,
-            params=self.request_params,
-            headers=self.headers,
-            data=self.data,
-            json=self.json,
-        )
-        request.refuse_credentials()
-        return request
+        if not has_template(self.endpoint, self.request_params, self.headers, self.data, self.json):
+            Request.by(self)
 
     def _hook(self) -> HttpAsyncHook:
         page = _PAGE if self.max_size is None else self.max_size
@@ -276,7 +239,3 @@ def _told(size: int) -> str:
         if size >= least:
             return f"{size / least:.1f} {unit}"
     return f"{size} bytes"
-
-
-def _is_template(value: object) -> bool:
-    return "{{" in (text := repr(value)) or "{%" in text

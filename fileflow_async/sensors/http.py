@@ -12,8 +12,9 @@ from fileflow_async.errors import ConfigError, EndpointRefusedError
 from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.judgement import Version
 from fileflow_async.logic import Logic, tell
-from fileflow_async.operators.dive import DiveOperator, result_of
+from fileflow_async.operators.dive import result_of
 from fileflow_async.operators.diving import hand_on
+from fileflow_async.operators.request import RequestOperator, has_template
 from fileflow_async.operators.tries import assignment
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
@@ -35,7 +36,7 @@ _LOOKS = 3.5  # intervals in which a doubt is settled
 _Ending = Any
 
 
-class HttpSensorAsync(DiveOperator, WaitingSensor):
+class HttpSensorAsync(RequestOperator, WaitingSensor):
     """Waits without a worker slot until an endpoint says yes, then works on what it said.
 
     Each look is one request. 2xx means yes, if all else that is asked for holds; 404, 408, 425, 429, 5xx and
@@ -83,12 +84,6 @@ class HttpSensorAsync(DiveOperator, WaitingSensor):
     """
 
     template_fields: Sequence[str] = (
-        "endpoint",
-        "http_conn_id",
-        "request_params",
-        "headers",
-        "data",
-        "json",
         "json_path",
         "expected",
         "etag",
@@ -96,18 +91,10 @@ class HttpSensorAsync(DiveOperator, WaitingSensor):
         "op_args",
         "op_kwargs",
     )
-    ui_color = "#d8ecf3"
 
     def __init__(
         self,
         *,
-        endpoint: str | None = None,
-        http_conn_id: str | None = "http_default",
-        method: str = "GET",
-        request_params: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        data: str | Mapping[str, Any] | None = None,
-        json: Any = None,
         ok_status: Sequence[int | str] | None = None,
         wait_status: Sequence[int | str] | None = None,
         fail_status: Sequence[int | str] | None = None,
@@ -126,18 +113,10 @@ class HttpSensorAsync(DiveOperator, WaitingSensor):
         op_kwargs: Mapping[str, Any] | None = None,
         request_timeout: float = 30.0,
         max_size: int = 1 << 20,
-        max_redirects: int = 0,
         poke_interval: Any = 60.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        self.endpoint = endpoint
-        self.http_conn_id = http_conn_id
-        self.method = method
-        self.request_params = request_params
-        self.headers = headers
-        self.data = data
-        self.json = json
         self.ok_status = ok_status
         self.wait_status = wait_status
         self.fail_status = fail_status
@@ -156,7 +135,6 @@ class HttpSensorAsync(DiveOperator, WaitingSensor):
         self.op_kwargs = op_kwargs or {}
         self.request_timeout = request_timeout
         self.max_size = max_size
-        self.max_redirects = max_redirects
         self._before: Version | None = None  # what the first look showed, where a change is waited for
         self._check()
 
@@ -259,12 +237,8 @@ class HttpSensorAsync(DiveOperator, WaitingSensor):
                 "a rescheduled task has nowhere to note what was there before; give etag or last_modified",
                 hint="Or wait deferred, which notes it in the trigger's arguments.",
             )
-        if not any(_is_template(getattr(self, name)) for name in _SAME):
+        if not has_template(*(getattr(self, name) for name in _SAME)):
             Question.of(HttpTrigger(**self._given()))
-
-
-def _is_template(value: object) -> bool:
-    return "{{" in (text := repr(value)) or "{%" in text
 
 
 def _result(event: _Ending) -> dict[str, Any]:

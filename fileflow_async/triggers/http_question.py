@@ -53,15 +53,7 @@ class Question:
             ConfigError: One is wrong.
         """
         _check(trigger)
-        request = Request.of(
-            method=trigger.method,
-            endpoint=trigger.endpoint,
-            params=trigger.request_params,
-            headers=trigger.headers,
-            data=trigger.data,
-            json=trigger.json,
-        )
-        request.refuse_credentials()
+        request = Request.by(trigger)
         if trigger.http_conn_id is None:
             HttpSettings().url(request.endpoint)
         hook = HttpAsyncHook(
