@@ -39,9 +39,17 @@ async def test_others_cannot_keep_it_from_running() -> None:
 
 async def test_its_thread_ends_with_it() -> None:
     """Also when whoever asked has gone."""
-    release = threading.Event()
-    asking = asyncio.create_task(aside(release.wait, 30))
-    await asyncio.sleep(0.05)
+    begun, release = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        release.wait(30)
+
+    async def is_begun() -> bool:
+        return begun.is_set()
+
+    asking = asyncio.create_task(aside(wait))
+    await eventually(is_begun)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking

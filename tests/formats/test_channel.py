@@ -53,11 +53,13 @@ async def test_output_that_nobody_takes_stops_the_thread() -> None:
             given.append(number)
 
     async with working("ahead", work) as channel:
-        await asyncio.sleep(0.1)
-        assert given == [0, 1]
-        assert await anext(channel) == 0
-        await asyncio.sleep(0.1)
-        assert given == [0, 1, 2]
+        for taken in (1, 2):
+            async with asyncio.timeout(10):
+                while len(given) <= taken:
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            assert given == list(range(taken + 1))
+            assert await anext(channel) == taken - 1
     await gone("ahead")
 
 
