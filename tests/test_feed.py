@@ -9,6 +9,7 @@ import pytest
 from fileflow_async import feed
 from fileflow_async.errors import StorageUnavailableError, TargetAccessError
 from fileflow_async.feed import Feed, entry_key, hash_in, target_hash
+from fileflow_async.manifest import Producer
 from fileflow_async.store import TargetStore
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.memory import MemoryStorage
@@ -54,6 +55,33 @@ async def test_the_time_is_the_stores_whatever_the_writers_clock_says(
     """One fast clock would hide everybody else's commits."""
     store = TargetStore(storage, clock=FakeClock(clock.time() + 3600))
     await put(store, target(), b"1")
+    assert kept(storage, ".feed/") == [entry_key(target().key, clock.time())]
+    await store.fail(target("other"), error="boom", producer=Producer(try_number=2))
+    assert entry_key(target("other").key, clock.time()) in kept(storage, ".feed/")
+
+
+async def test_what_was_committed_before_an_error_is_announced(clock: FakeClock, target: MakeTarget) -> None:
+    """Of several outputs the first may stand when the second cannot: whoever waits for it need not."""
+    records: list[str] = []
+
+    class Failing(MemoryStorage):
+        async def put(self, key: str, data: bytes, **options: Any) -> Any:
+            records.append(key)
+            if len(records) == 2:
+                raise StorageUnavailableError("down")
+            return await super().put(key, data, **options)
+
+    storage = Failing(clock=clock)
+    store = TargetStore(storage, clock=clock)
+
+    async def write() -> None:
+        async with store.begin(target()) as one, store.begin(target("other")) as other:
+            await store.commit_all([one, other])
+
+    with pytest.raises(StorageUnavailableError):
+        await write()
+    assert (await store.state(target())).is_committed
+    assert not (await store.state(target("other"))).is_committed
     assert kept(storage, ".feed/") == [entry_key(target().key, clock.time())]
 
 
