@@ -57,9 +57,9 @@ class TestWriting:
         assert out.reference.root == store.root
 
     async def test_everything_that_was_said_is_in_the_record(
-        self, store: TargetStore, storage: MemoryStorage, target: MakeTarget
+        self, store: TargetStore, clock: FakeClock, target: MakeTarget
     ) -> None:
-        """Inputs and interval when it begins, the rest until the commit."""
+        """Inputs and interval when it begins, the rest until the commit, and when that was."""
         source = Input(target="a/run=r/t/output", data=OLD, sha256="ab" * 32)
         days = ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")
         options: dict[str, Any] = {"compression": "gzip", "content_type": "text/x", "format": "csv"}
@@ -67,13 +67,15 @@ class TestWriting:
             await draft.write(b"1")
             await draft.finish()
             draft.stats, draft.checks = {"id": {"nulls": 0}}, [{"name": "unique", "passed": True}]
+            await clock.advance(1.5)
             await store.commit(draft)
         record = (await store.state(target())).manifest
         assert record is not None
         assert (record.inputs, record.interval) == ((source,), days)
         assert (record.stats, record.checks) == (draft.stats, tuple(draft.checks))
         assert (record.compression, record.content_type) == ("gzip", "text/x")
-        assert record.started == record.committed == "2026-09-21T14:13:20.000Z"
+        assert record.started == "2026-09-21T14:13:20.000Z"
+        assert record.committed == "2026-09-21T14:13:21.500Z"
 
     async def test_a_target_may_be_named_by_its_key(self, store: TargetStore, target: MakeTarget) -> None:
         """Triggers know nothing else; what cannot be a key is refused first."""
