@@ -243,6 +243,25 @@ async def test_a_token_that_was_raised_makes_no_older_try_the_newest(
     )
 
 
+async def test_a_set_is_as_new_as_the_newest_of_its_tokens(store: TargetStore, clock: FakeClock) -> None:
+    """An older try's may have been raised above the others of its own."""
+    ahead = FakeClock(clock.time() + 3600)
+    await commit(TargetStore(store.storage, clock=ahead), ["customers"])
+    await commit(store, ["customers"], number=2)
+    await commit(store, ["orders", "customers"], number=3, dies_after=1)
+    assert (await store.state(all_of())).why.startswith(
+        "partial set: orders from try 3, customers from try 2"
+    )
+
+
+async def test_outputs_of_several_tasks_are_no_set(store: TargetStore) -> None:
+    """Whoever commits them together, those of a task alone name each other."""
+    other = Target(dag_id="shop", task_id="other", slot=SLOT, name="more")
+    async with store.begin(place("orders")) as one, store.begin(other) as two:
+        await store.commit_all([one, two])
+    assert [reference.target for reference in await store.versions(all_of())] == [place("orders").key]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
