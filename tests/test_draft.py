@@ -38,6 +38,12 @@ class TestText:
                 await out.write("本")
             assert await store.read(target()) == "日本".encode(encoding)
 
+    async def test_bytes_stay_what_they_are(self, store: TargetStore, target: MakeTarget) -> None:
+        """No byte order mark comes behind them, though an encoding was given."""
+        async with store.write(target(), format="text", encoding="utf-16") as out:
+            await out.write(b"raw")
+        assert await store.read(target()) == b"raw"
+
     @pytest.mark.parametrize(
         ("encoding", "text", "message"),
         [

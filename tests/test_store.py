@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fileflow_async import manifest
+from fileflow_async.digest import Digest
 from fileflow_async.errors import (
     FormatError,
     StorageUnavailableError,
@@ -211,6 +212,22 @@ class TestWriting:
             await out.write(memoryview(buffer))
             buffer[:] = b"3" * size
         assert await store.read(target()) == b"1" * size + b"2" * size
+
+    async def test_what_is_stored_is_what_was_hashed(
+        self, store: TargetStore, target: MakeTarget, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Though whoever has the buffer changes it in between."""
+        buffer, update = bytearray(b"1"), Digest.update
+
+        async def and_then(self: Digest, piece: bytes) -> None:
+            await update(self, piece)
+            buffer[:] = b"2"
+
+        monkeypatch.setattr(Digest, "update", and_then)
+        async with store.write(target()) as out:
+            await out.write(buffer)
+        monkeypatch.undo()
+        assert await store.read(target()) == b"1"
 
     async def test_records_that_readers_would_refuse_are_never_published(
         self, any_store: AnyStore, target: MakeTarget
