@@ -24,7 +24,7 @@ from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.memory import MemoryStorage
 from tests.s3_servers.backdoor import Backdoor
 
-pytest_plugins = ["tests.http_server", "tests.s3_servers.fixtures"]
+pytest_plugins = ["tests.http_server", "tests.s3_servers.fixtures", "tests.shop"]
 pytest.register_assert_rewrite("fileflow_async.testing.storage_contract")
 
 NOON = datetime(2026, 11, 20, tzinfo=UTC)

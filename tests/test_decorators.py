@@ -2,37 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from airflow.sdk import DAG, task
+from airflow.sdk import task
 
 from fileflow_async import Dependency, Reference, open_store
 from fileflow_async.operators.dive import DiveOperator
 from tests.airflow_context import FakeRun
 
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
+pytestmark = pytest.mark.usefixtures("root", "dag")
 
 
 def read(payload: Any) -> Any:

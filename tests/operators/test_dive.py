@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -38,25 +38,7 @@ from fileflow_async.target import Target
 from tests.airflow_context import FakeRun
 from tests.airflow_private import HookLineageCollector
 
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
+pytestmark = pytest.mark.usefixtures("root", "dag")
 
 
 class Extract(TaskRunner):

@@ -7,14 +7,13 @@ import itertools
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from airflow.providers.common.compat.sdk import AirflowSkipException
-from airflow.sdk import DAG
 
 from fileflow_async.errors import (
     ConfigError,
@@ -32,30 +31,12 @@ from tests.airflow_context import FakeRun
 from tests.conftest import ImpatientClock
 from tests.http_server import Handler, HttpServer, connect, redirects, says, writes
 
+pytestmark = pytest.mark.usefixtures("root", "dag")
+
 SECRET = "what-nobody-may-see"
 DATA = random.Random(7).randbytes(300_000)
 NUMBERS = itertools.count()  # no two tasks of a DAG are called alike
 SHA256 = hashlib.sha256(DATA).hexdigest()
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,7 @@ import asyncio
 import copy
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,30 +20,12 @@ from airflow.serialization import serialized_objects
 from fileflow_async import Dependency, DiveOperator, DivePythonOperator, TaskRunner, open_store
 from tests.airflow_context import FakeRun
 
+pytestmark = pytest.mark.usefixtures("root", "dag")
+
 # Its name until Airflow 3.2.
 SERIALIZATION: Any = getattr(
     serialized_objects, "DagSerialization", getattr(serialized_objects, "SerializedDAG", None)
 )
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
 
 
 class Sqlite(DbApiHook):

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk import DAG, task
+from airflow.sdk import task
 
 from fileflow_async import (
     AsyncTaskRunner,
@@ -27,30 +26,11 @@ from fileflow_async.storage.local import LocalStorage
 from fileflow_async.testing.rehearsal import rehearse
 from tests.airflow_context import FakeRun
 
+pytestmark = pytest.mark.usefixtures("root", "dag", "no_pause")
+
 SALES = {"sales": Dependency("split", name="*")}
 TWO = {"sales": Dependency("split", name=["orders", "customers"])}
 THERE = {"sales": Dependency("split", dag_id="lake", name="*")}
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__MIN_DEFER_SECONDS", "0")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
 
 
 class Split(TaskRunner):

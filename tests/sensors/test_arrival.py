@@ -1,10 +1,8 @@
 """Wait for files of outsiders: the same answers in every mode."""
 
-import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
-from airflow.sdk import DAG, Context
+from airflow.sdk import Context
 
 from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.arrival import Arrival
@@ -30,33 +28,11 @@ from fileflow_async.sensors import arrival, waiting
 from fileflow_async.sensors.arrival import ArrivalSensorAsync
 from fileflow_async.triggers.arrival import ArrivalTrigger
 from tests.airflow_context import FakeRun
+from tests.sensors.modes import MODES, carried_out, deferral, event_of, modes, resumed
+
+pytestmark = pytest.mark.usefixtures("dag", "no_pause")
 
 DONE = "{name}.done"
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deferral may end at once: there is no worker that is still on its way out."""
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__MIN_DEFER_SECONDS", "0")
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
-
-
-MODES: Mapping[str, Mapping[str, Any]] = {
-    "deferred": {"deferrable": True},
-    "in a slot": {"deferrable": False},
-    "rescheduled": {"deferrable": False, "mode": "reschedule"},
-}
-modes = pytest.mark.parametrize("mode", MODES)
 
 
 def sensor(mode: str = "deferred", **arguments: Any) -> ArrivalSensorAsync:
@@ -69,41 +45,6 @@ def put(folder: Path, name: str, data: bytes = b"data", *, done: bool = True) ->
     if done:
         (folder / f"{name}.done").touch()
     return folder / name
-
-
-def event_of(deferred: TaskDeferred) -> Any:
-    """Run the trigger of a deferral as the triggerer does."""
-
-    async def first_event() -> Any:
-        return await anext(deferred.trigger.run())
-
-    return json.loads(json.dumps(asyncio.run(first_event()).payload))
-
-
-def resumed(waiter: ArrivalSensorAsync, context: Context, event: Any) -> Any:
-    return waiter.resume_execution("execute_complete", {"event": event}, context)
-
-
-def carried_out(
-    waiter: ArrivalSensorAsync, context: Context, meanwhile: Callable[[], object] = lambda: None
-) -> Any:
-    """Run a task to its end, through all the ways in which it leaves its worker."""
-    step: Callable[[], Any] = lambda: waiter.execute(context)  # noqa: E731
-    while True:
-        try:
-            return step()
-        except TaskDeferred as deferred:
-            meanwhile()
-            event = event_of(deferred)
-            step = lambda: resumed(waiter, context, event)  # noqa: E731, B023
-        except AirflowRescheduleException:
-            meanwhile()
-
-
-def deferral(waiter: ArrivalSensorAsync, context: Context) -> TaskDeferred:
-    with pytest.raises(TaskDeferred) as caught:
-        waiter.execute(context)
-    return caught.value
 
 
 # When the DAG is parsed.

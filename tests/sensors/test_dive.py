@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +16,8 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
-from airflow.sdk import DAG, Context
 
 from fileflow_async import AsyncTaskRunner, Dependency, DiveSensorAsync, Reference, TaskRunner, open_store
-from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.errors import (
     ConfigError,
     DependencyError,
@@ -32,29 +30,11 @@ from fileflow_async.manifest import Producer
 from fileflow_async.target import Target
 from fileflow_async.triggers import FileTargetStartTrigger
 from tests.airflow_context import NOON, FakeRun
+from tests.sensors.modes import MODES, carried_out, deferral, event_of, modes, resumed
+
+pytestmark = pytest.mark.usefixtures("root", "dag", "no_pause")
 
 ORDERS = {"orders": "extract"}
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__MIN_DEFER_SECONDS", "0")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
 
 
 def commit(place: Target, data: bytes = b"data", **options: Any) -> Reference:
@@ -78,38 +58,6 @@ def fail(place: Target, error: str) -> None:
             await store.fail(place, error=error, producer=Producer(task_id="extract", try_number=3))
 
     asyncio.run(tell())
-
-
-def resumed(sensor: DiveSensorAsync, context: Context, deferred: TaskDeferred) -> Any:
-    """Run the trigger of a deferral as the triggerer does, and resume the task with its event."""
-
-    async def first_event() -> Any:
-        return await anext(deferred.trigger.run())
-
-    event = json.loads(json.dumps(asyncio.run(first_event()).payload))
-    return sensor.resume_execution(deferred.method_name, {"event": event}, context)
-
-
-def carried_out(
-    sensor: DiveSensorAsync, context: Context, meanwhile: Callable[[], object] = lambda: None
-) -> Any:
-    """Run a task to its end, through all the ways in which it leaves its worker."""
-    while True:
-        try:
-            return sensor.execute(context)
-        except TaskDeferred as deferred:
-            meanwhile()
-            return resumed(sensor, context, deferred)
-        except AirflowRescheduleException:
-            meanwhile()
-
-
-MODES: Mapping[str, Mapping[str, Any]] = {
-    "deferred": {"deferrable": True},
-    "in a slot": {"deferrable": False},
-    "rescheduled": {"deferrable": False, "mode": "reschedule"},
-}
-modes = pytest.mark.parametrize("mode", MODES)
 
 
 def sensor_in(mode: str, **arguments: Any) -> DiveSensorAsync:
@@ -357,12 +305,6 @@ def test_a_failure_that_is_tried_again_ends_no_wait(run: FakeRun) -> None:
         behind.execute(run.context("behind"))
 
 
-def deferral(sensor: DiveSensorAsync, context: Context) -> TaskDeferred:
-    with pytest.raises(TaskDeferred) as caught:
-        sensor.execute(context)
-    return caught.value
-
-
 def test_the_deadline_is_a_moment_that_no_deferral_moves(run: FakeRun) -> None:
     """It counts from the first start of the try, which Airflow keeps; its own timeout comes behind it."""
     began = datetime.now(UTC) - timedelta(seconds=40)
@@ -425,7 +367,7 @@ def test_an_event_that_comes_twice_does_the_same_twice(run: FakeRun) -> None:
     waiting, context = sensor_in("deferred"), run.context("wait")
     deferred = deferral(waiting, context)
     commit(run.target("extract"))
-    assert resumed(waiting, context, deferred) == resumed(waiting, context, deferred)
+    assert resumed(waiting, context, event_of(deferred)) == resumed(waiting, context, event_of(deferred))
 
 
 @pytest.mark.parametrize(
@@ -459,15 +401,12 @@ def test_all_mapped_instances_are_waited_for_once_their_number_is_known(run: Fak
     run.mapped["shop", "part"] = 3
     commit(run.target("part", map_index=0))
 
-    async def event_of(deferred: TaskDeferred) -> Any:
-        return (await anext(deferred.trigger.run())).payload
-
     with pytest.raises(TaskDeferred) as again:
-        waiting.execute_complete(context, asyncio.run(event_of(first)))
+        waiting.execute_complete(context, event_of(first))
     assert again.value.trigger.targets == [run.target("part", map_index=index).key for index in range(3)]
     for index in (1, 2):
         commit(run.target("part", map_index=index))
-    found = resumed(waiting, context, again.value)
+    found = resumed(waiting, context, event_of(again.value))
     assert [reference["target"] for reference in found["parts"]] == again.value.trigger.targets
 
 
@@ -503,7 +442,7 @@ def test_enough_of_several_partitions_is_enough(run: FakeRun) -> None:
         commit(target)
     deferred = deferral(waiting, run.context("wait"))
     commit(targets[22])
-    assert len(resumed(waiting, run.context("wait"), deferred)["hours"]) == 20
+    assert len(resumed(waiting, run.context("wait"), event_of(deferred))["hours"]) == 20
 
 
 def test_an_operator_as_dependency_becomes_an_upstream_task(run: FakeRun) -> None:

@@ -1,9 +1,8 @@
 """Wait for an endpoint, then work on what it said: the same answers in every mode."""
 
-import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,9 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
-    TaskDeferred,
 )
-from airflow.sdk import DAG, Context
 
 from fileflow_async import AsyncTaskRunner, Reference, TaskRunner
-from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.errors import ConfigError, EndpointRefusedError, FormatError
 from fileflow_async.http.answer import Answer
 from fileflow_async.sensors.http import HttpSensorAsync
@@ -26,36 +22,17 @@ from fileflow_async.triggers import http
 from fileflow_async.triggers.http import HttpTrigger
 from tests.airflow_context import FakeRun
 from tests.http_server import HttpServer, connect, says
+from tests.sensors.modes import MODES, carried_out, deferral, event_of, modes, resumed
+
+pytestmark = pytest.mark.usefixtures("root", "dag", "no_pause")
 
 SECRET = "what-nobody-may-see"
-MODES: Mapping[str, Mapping[str, Any]] = {
-    "deferred": {"deferrable": True},
-    "in a slot": {"deferrable": False},
-    "rescheduled": {"deferrable": False, "mode": "reschedule"},
-}
-modes = pytest.mark.parametrize("mode", MODES)
-
-
-@pytest.fixture
-def run() -> FakeRun:
-    return FakeRun()
 
 
 @pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("shop", schedule=None) as dag:
-        yield dag
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured; and a deferral may end at once."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__MIN_DEFER_SECONDS", "0")
-    monkeypatch.setattr(http, "_SPREAD", 0.0)  # nobody starts together here
-    return folder
+def nobody_is_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody starts together here."""
+    monkeypatch.setattr(http, "_SPREAD", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -68,44 +45,6 @@ def endpoint(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> HttpSe
 def sensor(mode: str = "deferred", **arguments: Any) -> HttpSensorAsync:
     given = {"task_id": "ask", "endpoint": "a", "http_conn_id": "api", "poke_interval": 1, "timeout": 60}
     return HttpSensorAsync(**{**given, **MODES[mode], **arguments})
-
-
-def event_of(deferred: TaskDeferred) -> Any:
-    """Run the trigger of a deferral as the triggerer does: from what is stored."""
-    path, arguments = deferred.trigger.serialize()
-    assert path == "fileflow_async.triggers.http.HttpTrigger"
-    trigger = HttpTrigger(**json.loads(json.dumps(arguments)))
-
-    async def first_event() -> Any:
-        return await anext(trigger.run())
-
-    return json.loads(json.dumps(asyncio.run(first_event()).payload))
-
-
-def resumed(waiter: HttpSensorAsync, context: Context, event: Any) -> Any:
-    return waiter.resume_execution("execute_complete", {"event": event}, context)
-
-
-def carried_out(
-    waiter: HttpSensorAsync, context: Context, meanwhile: Callable[[], object] = lambda: None
-) -> Any:
-    """Run a task to its end, through all the ways in which it leaves its worker."""
-    step: Callable[[], Any] = lambda: waiter.execute(context)  # noqa: E731
-    while True:
-        try:
-            return step()
-        except TaskDeferred as deferred:
-            meanwhile()
-            event = event_of(deferred)
-            step = lambda: resumed(waiter, context, event)  # noqa: E731, B023
-        except AirflowRescheduleException:
-            meanwhile()
-
-
-def deferral(waiter: HttpSensorAsync, context: Context) -> TaskDeferred:
-    with pytest.raises(TaskDeferred) as caught:
-        waiter.execute(context)
-    return caught.value
 
 
 # When the DAG is parsed.
@@ -381,6 +320,7 @@ def test_an_endpoint_that_is_not_there_is_waited_for(run: FakeRun, endpoint: Htt
     """A deployment that restarts is no failure."""
     waiter = sensor(http_conn_id=None, endpoint="http://127.0.0.1:1/a", timeout=5.0)
     deferred = deferral(waiter, run.context("ask"))
+    assert deferred.trigger.serialize()[0] == "fileflow_async.triggers.http.HttpTrigger"
     event = event_of(deferred)
     assert event["outcome"] == "timeout"
     assert "no connection" in event["why"]
