@@ -1,12 +1,14 @@
 """What the end-to-end run takes for evidence."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from demo.airflow_api import TaskInstance
-from tests.e2e import aftermath
+from tests.e2e import __main__ as program, aftermath
 from tests.e2e.account import Account, FailedCheckError
 from tests.e2e.logs import Logs
 
@@ -67,3 +69,38 @@ def test_what_is_not_so_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(FailedCheckError, match="two and two are five; but 4"):
         account.check(False, "two and two are five", else_=4)
     assert (account.checked, capsys.readouterr().out.count("✓")) == (1, 1)
+
+
+@pytest.mark.parametrize(("is_so", "missing", "code"), [(True, [], 0), (False, [], 1), (True, ["redis"], 2)])
+def test_the_exit_code_says_whether_all_is_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_so: bool,
+    missing: list[str],
+    code: int,
+) -> None:
+    """Whoever runs it unattended looks at nothing else; the logs of what was not so are kept."""
+    folder = tmp_path / "logs"
+
+    @contextmanager
+    def team(_folder: Path, account: Account) -> Iterator[Account]:
+        yield account
+
+    def part(account: Account) -> None:
+        account.check(is_so, "it is so")
+
+    def make_folder(**_: object) -> str:
+        folder.mkdir()
+        return str(folder)
+
+    monkeypatch.setattr("tests.e2e.servers.missing", lambda: missing)
+    monkeypatch.setattr("tests.s3_servers.radosgw.missing", list)
+    monkeypatch.setattr(program, "Team", team)
+    monkeypatch.setattr(program, "_PARTS", {"part": part})
+    monkeypatch.setattr(aftermath, "run", lambda account: None)
+    monkeypatch.setattr("tempfile.mkdtemp", make_folder)
+    monkeypatch.setattr("sys.argv", ["e2e"])
+    assert program.main() == code
+    assert folder.exists() is (code == 1)
+    assert ("not so: it is so" in capsys.readouterr().err) is (code == 1)
