@@ -165,6 +165,22 @@ async def test_outputs_that_were_committed_one_by_one_belong_together_by_their_t
         assert ((await store.state(all_of())).state is State.COMPLETE) == (identity is not None)
 
 
+async def test_an_output_of_which_nothing_is_left_is_missing(store: TargetStore) -> None:
+    """The others say that it was made."""
+    await commit(store, ["orders", "customers"])
+    await store.delete(place("customers"))
+    assert (await store.state(all_of())).why == "partial set: orders from try 1, customers not there"
+
+
+async def test_a_file_beside_the_outputs_is_none(store: TargetStore) -> None:
+    """Nor does a set wait for it."""
+    async with store.write(place("orders"), producer=Producer(ti_id=str(uuid.uuid4()))) as out:
+        await out.write(b"x")
+    await store.storage.put(f"{FOLDER}/stray", b"")
+    assert (await store.state(all_of())).state is State.COMPLETE
+    assert await values(store, all_of()) == [b"x"]
+
+
 async def test_a_task_of_one_output_is_a_set_of_one(store: TargetStore) -> None:
     """However it was committed."""
     async with store.write(place("output")) as out:
@@ -198,6 +214,7 @@ async def test_a_failure_or_damage_of_one_output_is_the_sets(
     assert len(await store.versions(all_of())) == 2  # what was committed can still be read
     record = next(key for key in storage.objects if "/orders/" in key and key.endswith(SUFFIX))
     storage.objects[record] = (b"{", clock.time())
+    assert (await store.state(all_of())).state is State.FAILED  # which no other look puts right
     await commit(store, ["customers"], number=3)
     status = await store.state(all_of("orders", "customers"))
     assert (status.state, isinstance(status.error, TargetCorruptError)) == (State.CORRUPT, True)
