@@ -39,6 +39,7 @@ class TaskInstance:
     end: datetime | None
     pid: int | None = None
     triggerer: int | None = None
+    logical_date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,11 @@ class AirflowApi:
         moment = None if logical_date is None else logical_date.isoformat()
         body = {"logical_date": moment, "conf": dict(conf or {})}
         return _dag_run(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body))
+
+    def backfill(self, dag_id: str, first: datetime, last: datetime) -> None:
+        """Begin the runs of a DAG that has a schedule, from one logical date to another."""
+        body = {"dag_id": dag_id, "from_date": first.isoformat(), "to_date": last.isoformat()}
+        self._call("POST", "/api/v2/backfills", body)
 
     def dag_runs(self, dag_id: str = "~") -> list[DagRun]:
         """Return the runs of a DAG, or of all."""
@@ -220,6 +226,7 @@ def _task_instance(found: Mapping[str, Any]) -> TaskInstance:
         _moment(end) if end else None,
         found["pid"],
         (found["triggerer_job"] or {}).get("id"),
+        _moment(moment) if (moment := found["logical_date"]) else None,
     )
 
 

@@ -65,9 +65,14 @@ def expected(day: datetime) -> Mapping[Target, Any]:
 
 
 async def judge(root: str, day: datetime) -> Sequence[Verdict]:
-    """Read every target, which verifies its bytes, and compare it with what it has to be."""
+    """Judge the targets below a root that needs no connection."""
     async with open_store(root) as store:
-        return [await _judge(store, target, wanted) for target, wanted in expected(day).items()]
+        return await verdicts(store, day)
+
+
+async def verdicts(store: TargetStore, day: datetime) -> Sequence[Verdict]:
+    """Read every target, which verifies its bytes, and compare it with what it has to be."""
+    return [await _judge(store, target, wanted) for target, wanted in expected(day).items()]
 
 
 async def _judge(store: TargetStore, target: Target, wanted: Any) -> Verdict:

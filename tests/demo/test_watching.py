@@ -31,6 +31,7 @@ def instance(task_id: str, state: str | None, *, map_index: int = -1) -> dict[st
         "end_date": None,
         "pid": None,
         "triggerer_job": None,
+        "logical_date": "2026-11-21T00:00:00Z",
     }
 
 

@@ -7,12 +7,18 @@ import tempfile
 from pathlib import Path
 
 from demo.processes import ProcessError
-from tests.e2e import aftermath, killed_worker, outage, servers, waits
+from tests.e2e import aftermath, backfill, examples, killed_worker, outage, servers, waits
 from tests.e2e.account import Account, FailedCheckError
 from tests.e2e.team import Team
 from tests.s3_servers import radosgw
 
-_PARTS = {"waits": waits.run, "killed_worker": killed_worker.run, "outage": outage.run}
+_PARTS = {
+    "examples": examples.run,
+    "waits": waits.run,
+    "backfill": backfill.run,
+    "killed_worker": killed_worker.run,
+    "outage": outage.run,
+}
 
 
 def main() -> int:

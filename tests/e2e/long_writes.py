@@ -52,8 +52,7 @@ def check_nothing(team: Team, writer: TaskInstance) -> None:
 
 def check_data(team: Team, name: str) -> None:
     """Compare what was read with what was to be written."""
-    digest = hashlib.sha256(b"".join(bytes([number % 256]) * MIB for number in range(LONG))).hexdigest()
-    expected = {"size": LONG * MIB, "sha256": digest}
+    expected = written()
     for writer in writers(team, name):
         tasks = [task for task in readers(team, name) if task.dag_id == writer.dag_id]
         found = [team.result(task) for task in tasks]
@@ -61,6 +60,12 @@ def check_data(team: Team, name: str) -> None:
         right = set(counts) == {1} and all(each == expected for each in found)
         text = f"one version of {LONG} MiB on {storage_of(writer)}, read back {len(found)} times"
         team.account.check(right, text, else_=(counts, found))
+
+
+def written(first: int = 0) -> dict[str, object]:
+    """Return what is read back of a long write that begins with this byte."""
+    data = b"".join(bytes([number % 256]) * MIB for number in range(first, first + LONG))
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def tell_seconds(team: Team, name: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,11 +29,14 @@ SLOTS = 4  # of two workers together
 TABLES, WAITS = 5, 5  # tables on each storage, and waits for each of them
 MIB = 1024 * 1024
 LONG = 48  # MiB of a long write
-DAGS = ("tables", "waits", "killed", "outage", "late")
+DAGS = ("tables", "waits", "killed", "outage", "late", "days", "reports")
 STORAGES = ("local", "s3")
+EXAMPLES = "examples"  # the store that is configured, in S3 too; the DAGs above name theirs
 ENDED = {"success", "failed", "skipped", "upstream_failed"}
 TRIGGERERS = ("triggerer-1", "triggerer-2")
 WORKERS = ("worker-1", "worker-2")
+
+_SOURCES = (Path(__file__).parent / "dags", Path(__file__).parents[2] / "dags")
 
 
 def _worker(name: str) -> Sequence[str]:
@@ -70,16 +74,22 @@ class Team:
         self.secrets = {
             name: password() for name in ("PostgreSQL's password", "Redis's password", "S3's key")
         }
-        self.moment = datetime.now(UTC).replace(microsecond=0)  # the slot of all runs
+        self.moment = datetime.now(UTC).replace(microsecond=0)  # the slot of all runs but backfills'
         database, broker, key = self.secrets.values()
         self._processes = Processes(folder / "servers", environment=dict(os.environ), cwd=folder)
         self.postgres = Postgres(folder / "postgres", self._processes, password=database)
         self.redis = Redis(folder / "redis", self._processes, password=broker)
         self.s3 = Radosgw(folder / "ceph", self._processes, secret=key)
-        self.roots = {"local": f"file://{folder}/store", "s3": f"s3://{BUCKET}/e2e"}
+        self.roots = {
+            "local": f"file://{folder}/store",
+            "s3": f"s3://{BUCKET}/e2e",
+            EXAMPLES: f"s3://{BUCKET}/examples",
+        }
+        self.inbox = folder / "inbox"
+        self._dags = folder / "dags"
         self.airflow = Airflow(
             folder / "airflow",
-            dags=Path(__file__).parent / "dags",
+            dags=self._dags,
             commands=_COMMANDS,
             environment=self._environment(),
         )
@@ -88,6 +98,9 @@ class Team:
 
     def __enter__(self) -> Self:
         (self.folder / "store").mkdir()
+        self.inbox.mkdir()
+        for number, source in enumerate(_SOURCES):
+            shutil.copytree(source, self._dags / str(number), ignore=shutil.ignore_patterns("__pycache__"))
         with ExitStack() as stack:
             stack.enter_context(self._processes)
             self.postgres.start()
@@ -124,7 +137,7 @@ class Team:
 
     def target(self, task: TaskInstance) -> Target:
         """Return what a task commits."""
-        return Target(dag_id=task.dag_id, task_id=task.task_id, slot=Slot(logical_date=self.moment))
+        return Target(dag_id=task.dag_id, task_id=task.task_id, slot=Slot(logical_date=task.logical_date))
 
     def until(self, is_so: Callable[[], object], text: str, *, limit: float = 180.0) -> None:
         """Wait for something.
@@ -186,6 +199,10 @@ class Team:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{self.postgres.address}",
             "AIRFLOW__CELERY__BROKER_URL": self.redis.url,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{self.postgres.address}",
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",  # no run but those that are begun here
+            "AIRFLOW__FILEFLOW__ROOT": self.roots[EXAMPLES],
+            "AIRFLOW__FILEFLOW__CONN_ID": "lake",
+            "AIRFLOW_VAR_INBOX": str(self.inbox),
             "AIRFLOW_CONN_LAKE": json.dumps(connection),
             "E2E_LOCAL_ROOT": self.roots["local"],
             "E2E_S3_ROOT": self.roots["s3"],

@@ -1,4 +1,4 @@
-"""What the end-to-end run runs, once on each storage: many waits, a long write, an outage."""
+"""What the end-to-end run runs, once on each storage: many waits, days, a long write, an outage."""
 
 import hashlib
 import os
@@ -47,6 +47,16 @@ class Long(TaskRunner):
             for number in count() if is_endless else range(LONG):
                 out.write(bytes([number % 256]) * MIB)
                 time.sleep(0.2)
+
+
+class Day(TaskRunner):
+    """A day that says by its first byte which one it is, and which try has made it."""
+
+    def run(self) -> None:
+        first = self.context["logical_date"].day + self.context["ti"].try_number
+        with self.open_output(format="bytes") as out:
+            for number in range(first, first + LONG):
+                out.write(bytes([number % 256]) * MIB)
 
 
 class Digest(TaskRunner):
@@ -103,6 +113,19 @@ for storage, where in STORAGES.items():
                     timeout=timedelta(minutes=10),
                     **where,
                 )
+
+    with DAG(f"days_{storage}", schedule="@daily", start_date=START):
+        DivePythonOperator(task_id="day", python_object=Day, **where)
+
+    with DAG(f"reports_{storage}", schedule="@daily", start_date=START):
+        DiveSensorAsync(
+            task_id="report",
+            data_dependencies={"long": Dependency("day", dag_id=f"days_{storage}")},
+            python_object=Digest,
+            poke_interval=1,
+            timeout=timedelta(minutes=10),
+            **where,
+        )
 
     # These begin while S3 is away.
     with DAG(f"late_{storage}", schedule=None, start_date=START):
