@@ -181,6 +181,44 @@ async def test_a_file_beside_the_outputs_is_none(store: TargetStore) -> None:
     assert await values(store, all_of()) == [b"x"]
 
 
+async def test_a_set_is_as_old_as_the_oldest_of_its_commits(store: TargetStore, clock: FakeClock) -> None:
+    """Whoever wants newer ones wants all of them newer."""
+    began, producer = clock.time(), Producer(ti_id=str(uuid.uuid4()))
+    for name in ("orders", "customers"):
+        async with store.write(place(name), producer=producer) as out:
+            await out.write(b"x")
+        await clock.advance(1)
+    assert (await store.state(all_of("orders", "customers"))).committed == began
+
+
+async def test_later_damage_of_an_output_outside_the_set_is_that_of_all(
+    store: TargetStore, storage: MemoryStorage, clock: FakeClock
+) -> None:
+    """A try after the set's has made it; whether it has made the others, too, its record would tell."""
+    await commit(store, ["orders"])
+    await clock.advance(1)
+    await commit(store, ["customers"], number=2)
+    record = next(key for key in storage.objects if "/customers/" in key and key.endswith(SUFFIX))
+    storage.objects[record] = (b"{", clock.time())
+    assert (await store.state(all_of())).state is State.CORRUPT
+
+
+async def test_an_abandoned_output_is_the_sets_state(store: TargetStore, clock: FakeClock) -> None:
+    """Whoever looks for what is stuck finds it, though another output is under way."""
+    for name in ("orders", "customers"):
+        async with store.begin(place(name)) as draft:
+            await draft.finish()
+        await clock.advance(25 * 3600)
+    async with store.begin(place("customers")) as draft:
+        await draft.finish()
+    assert (await store.state(place("customers"))).state is State.IN_PROGRESS
+    for wanted in (all_of("customers", "orders"), all_of()):
+        status = await store.state(wanted)
+        assert (status.state, status.why[:7]) == (State.ABANDONED, "orders ")
+        assert status.writing == (await store.state(place("orders"))).writing
+        assert status.writing is not None
+
+
 async def test_a_task_of_one_output_is_a_set_of_one(store: TargetStore) -> None:
     """However it was committed."""
     async with store.write(place("output")) as out:
@@ -211,6 +249,10 @@ async def test_a_failure_or_damage_of_one_output_is_the_sets(
         State.FAILED,
         "customers: its producer failed: try 2: out of luck",
     )
+    of_one = await store.state(place("customers"))
+    assert status.failure is not None
+    assert (status.failure, status.failed) == (of_one.failure, clock.time())
+    assert status.committed == of_one.committed
     assert len(await store.versions(all_of())) == 2  # what was committed can still be read
     record = next(key for key in storage.objects if "/orders/" in key and key.endswith(SUFFIX))
     storage.objects[record] = (b"{", clock.time())
