@@ -172,6 +172,12 @@ async def test_an_output_of_which_nothing_is_left_is_missing(store: TargetStore)
     assert (await store.state(all_of())).why == "partial set: orders from try 1, customers not there"
 
 
+async def test_not_all_of_a_large_set_is_told(store: TargetStore) -> None:
+    """Who reads a line of a log reads five names."""
+    await commit(store, list("abcdefg"))
+    assert (await store.state(all_of())).why.endswith(", e committed by try 1, 10 bytes and 2 more")
+
+
 async def test_a_file_beside_the_outputs_is_none(store: TargetStore) -> None:
     """Nor does a set wait for it."""
     async with store.write(place("orders"), producer=Producer(ti_id=str(uuid.uuid4()))) as out:
