@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from fileflow_async import config
-from fileflow_async.config import Settings, check_poke_interval, check_seconds, described
+from fileflow_async.config import Settings, check_poke_interval, check_seconds, described, sources
 from fileflow_async.errors import ConfigError
 
 VARIABLE = "AIRFLOW__FILEFLOW__{}"
@@ -31,7 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     yield tmp_path
-    config._parsed.cache_clear()
+    sources._parsed.cache_clear()
 
 
 def write_cfg(home: Path, text: str) -> Path:
@@ -140,7 +140,7 @@ def test_the_file_is_read_again_when_it_changes(monkeypatch: pytest.MonkeyPatch,
     path.write_text("[fileflow]\nconn_id = second\n")
     os.utime(path, ns=(1, 1))
     assert Settings.load().conn_id == "second"
-    assert config._parsed.cache_info().misses == 2
+    assert sources._parsed.cache_info().misses == 2
     monkeypatch.setenv("AIRFLOW_CONFIG", str(machine / "absent.cfg"))
     assert Settings.load().conn_id is None
 

@@ -87,7 +87,7 @@ class TestGetStorageDriver:
     def test_what_is_left_out_is_configured(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """In the environment, or in airflow.cfg; else it is as it always was."""
         monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-        monkeypatch.setattr("fileflow_async.config._loaded_airflow", lambda: None)
+        monkeypatch.setattr("fileflow_async.config.sources._loaded_airflow", lambda: None)
         driver = get_storage_driver()
         assert isinstance(driver, FileStorageDriver)
         assert driver.prefix == "storage"

@@ -1,18 +1,23 @@
-"""The `[fileflow]` settings in one frozen value."""
+"""The settings of one section, in one frozen value."""
 
-import configparser
-import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
-from datetime import timedelta
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal, Protocol, Self, cast
+from typing import Any, Literal, Self, cast
 
-from fileflow_async.errors import ConfigError, quoted
+from fileflow_async.config.sources import airflow_home, configured, variable
+from fileflow_async.config.values import (
+    check_buckets,
+    check_days,
+    check_durability,
+    check_poke_interval,
+    check_root,
+    check_seconds,
+    check_switch,
+    check_text,
+    check_wait,
+    words,
+)
 
 SECTION = "fileflow"
 
@@ -20,9 +25,6 @@ SECTION = "fileflow"
 # before fails. Measured with Airflow's 5 s: 21 of 120 resumed at once, 1 of 80 after 6 s; with 1 s none.
 _HEARTBEAT = 5.0
 _HEARTBEATS_BEFORE_RESUMING = 1.4
-
-# YAML reads an unquoted on and off as booleans, so that docker compose hands over true and false.
-_SWITCH = {"on": "on", "off": "off", "true": "on", "false": "off"}
 
 _Check = Callable[[Any, str], Any]
 
@@ -39,95 +41,6 @@ def _setting(
 ) -> Any:
     facts = {"description": description, "check": check, "convert": convert, "type": type, "example": example}
     return field(default=default, default_factory=default_factory, metadata=facts)
-
-
-def is_number(value: object) -> bool:
-    """Tell whether it counts something: a finite number, but not a boolean."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def check_seconds(value: Any, name: str = "timeout") -> float:
-    """Return a time span in seconds, given as a number of them or as a timedelta.
-
-    Raises:
-        ConfigError: It is none, or not longer than nothing.
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not is_number(seconds) or seconds <= 0:
-        raise ConfigError(f"{name} must be a positive number of seconds, got {quoted(value)}")
-    return float(seconds)
-
-
-def check_poke_interval(value: Any, name: str = "poke_interval") -> float:
-    """Return an interval between two looks, in seconds.
-
-    Raises:
-        ConfigError: It is none, or so short that the looks would be a burden.
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if is_number(seconds) and seconds < 1:
-        raise ConfigError(f"{name} must be at least 1 second, got {quoted(value)}")
-    return check_seconds(value, name)
-
-
-def check_root(value: Any, name: str = "root") -> str:
-    """Return the text of a root, which `storage.resolve.parse_root` understands.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if value is None or value == "":
-        raise ConfigError("[fileflow] root is not set (or AIRFLOW__FILEFLOW__ROOT)")
-    if not isinstance(value, str):
-        raise ConfigError(f"{name} must be a string, got {type(value).__name__}")
-    return value
-
-
-def _check_text(value: Any, name: str) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(f"{name} must be a string, got {type(value).__name__}")
-    return value or None
-
-
-def _check_wait(value: Any, name: str) -> float:
-    if not is_number(value) or value < 0:
-        raise ConfigError(f"{name} must be a number of seconds >= 0, got {quoted(value)}")
-    return float(value)
-
-
-def _check_days(value: Any, name: str) -> int:
-    if type(value) is not int or value < 0:
-        raise ConfigError(f"{name} must be an integer >= 0, got {quoted(value)}")
-    return value
-
-
-def _check_switch(value: Any, name: str) -> str:
-    if str(value).lower() not in _SWITCH:
-        raise ConfigError(f"{name} must be 'on' or 'off', got {quoted(value)}")
-    return _SWITCH[str(value).lower()]
-
-
-def _check_durability(value: Any, name: str) -> str:
-    if value not in ("fsync", "none"):
-        raise ConfigError(f"{name} must be 'fsync' or 'none', got {quoted(value)}")
-    return str(value)
-
-
-def _check_buckets(value: Any, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(bucket, str) for bucket in value):
-        raise ConfigError(f"{name} must be names of buckets, got {quoted(value)}")
-    return tuple(value)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
-
-
-def airflow_home() -> Path:
-    """Return Airflow's folder, which need not exist: AIRFLOW_HOME, else ~/airflow."""
-    return Path(_expanded(os.environ.get("AIRFLOW_HOME") or "~/airflow")).absolute()
 
 
 def default_root() -> str:
@@ -163,7 +76,7 @@ class Settings:
     conn_id: str | None = _setting(
         "Airflow connection that opens the root: of type fs for a folder, aws for S3. Left out, a folder is "
         "opened as it is, S3 with the credentials that the machine has.",
-        _check_text,
+        check_text,
         default=None,
         example="aws_default",
     )
@@ -178,7 +91,7 @@ class Settings:
     min_defer_seconds: float = _setting(
         "Seconds after a deferral before which no task is resumed, because Airflow fails tasks that are "
         "resumed while their worker still exits. Left out, it is 1.4 times [workers] min_heartbeat_interval.",
-        _check_wait,
+        check_wait,
         default_factory=_default_wait,
         convert=float,
         type="float",
@@ -187,13 +100,13 @@ class Settings:
     feed: Literal["on", "off"] = _setting(
         "Whether every commit drops a small object into the store's .feed, so that one poll serves all "
         "waiters. Off is for stores that do not list in order (S3 Express) or with many commits, few waits.",
-        _check_switch,
+        check_switch,
         default="on",
         example="off",
     )
     durability: Literal["fsync", "none"] = _setting(
         "Whether a commit on disk survives a loss of power (fsync). None is for tests and memory disks.",
-        _check_durability,
+        check_durability,
         default="fsync",
         example="none",
     )
@@ -207,7 +120,7 @@ class Settings:
     )
     retention_days: int = _setting(
         "Days for which cleaning up keeps everything; the newest two commits of a target it always keeps.",
-        _check_days,
+        check_days,
         default=7,
         convert=int,
         type="integer",
@@ -216,15 +129,15 @@ class Settings:
     allowed_buckets: tuple[str, ...] = _setting(
         "S3 buckets that tasks may name in a root, beside the one of the root configured here; with commas "
         "between them. Left out, all that the connection opens.",
-        _check_buckets,
+        check_buckets,
         default=(),
-        convert=_words,
+        convert=words,
         example="lake, archive",
     )
     target_url: str | None = _setting(
         "Address that the link Targets of a task opens; {root}, {bucket} and {prefix} in it stand for where "
         "the task's targets are. Left out, it is the page that Airflow's API server has of them.",
-        _check_text,
+        check_text,
         default=None,
         example="https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}",
     )
@@ -314,59 +227,3 @@ def described() -> Sequence[Setting]:
         )
         for each in fields(Settings)
     ]
-
-
-def variable(section: str, option: str) -> str:
-    """Return the environment variable that sets an option of Airflow's configuration."""
-    return f"AIRFLOW__{section.upper()}__{option.upper()}"
-
-
-def configured(section: str, option: str) -> str | None:
-    """Return what the environment says, else airflow.cfg; None where neither says anything.
-
-    Raises:
-        ConfigError: airflow.cfg is broken.
-    """
-    text = os.environ.get(variable(section, option))
-    if text is None and (airflow := _loaded_airflow()) is not None:
-        return airflow.get(section, option, fallback=None)
-    if text is None:
-        text = _in_file(section, option)
-    return None if text is None else _expanded(text)
-
-
-class _AirflowConfiguration(Protocol):
-    def get(self, section: str, key: str, *, fallback: None) -> str | None: ...
-
-
-def _loaded_airflow() -> _AirflowConfiguration | None:
-    """Return Airflow's configuration where the process has it: asking is then a matter of microseconds."""
-    for name in ("airflow.configuration", "airflow.sdk.configuration"):
-        if conf := getattr(sys.modules.get(name), "conf", None):
-            return conf  # type: ignore[no-any-return]
-    return None
-
-
-def _in_file(section: str, option: str) -> str | None:
-    path = _expanded(os.environ.get("AIRFLOW_CONFIG") or str(airflow_home() / "airflow.cfg"))
-    try:
-        changed = os.stat(path).st_mtime_ns  # noqa: PTH116
-    except OSError:
-        return None
-    try:
-        return _parsed(path, changed).get(section, option, fallback=None)
-    except (configparser.Error, UnicodeDecodeError) as error:
-        # Its own message quotes the line, which may hold any of Airflow's secrets.
-        raise ConfigError(f"{path} is not a valid airflow.cfg: {type(error).__name__}") from None
-
-
-@lru_cache(maxsize=1)
-def _parsed(path: str, changed: int) -> configparser.ConfigParser:
-    parser = configparser.ConfigParser()  # with interpolation, as Airflow reads it
-    parser.read(path, encoding="utf-8")
-    return parser
-
-
-def _expanded(text: str) -> str:
-    """Fill in variables and `~`, as Airflow does with its own."""
-    return os.path.expanduser(os.path.expandvars(text))  # noqa: PTH111
