@@ -1,14 +1,19 @@
 """`wait`, in processes of its own where somebody else commits meanwhile."""
 
+import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from fileflow_async import Producer
 from fileflow_async.cli.exits import Exit
+from fileflow_async.watch import Member, Watch
 from tests.cli.conftest import KEY, Planted, Run
 
 OTHER = "shop/20261120T000000Z/report/output"
@@ -53,6 +58,29 @@ def test_all_are_waited_for_unless_any_will_do(fileflow: Run, any_store: Planted
     assert ended.code == Exit.TIMEOUT
     assert ended.out == f"timeout: 1 of 2 targets ready; missing {OTHER} (nothing is there)\n"
     assert ended.err.startswith(f"ready {KEY} (committed by try 1, 5 bytes)\n")
+
+
+def test_it_ends_when_it_was_told_to(fileflow: Run, store: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither sooner nor later; and until then it looks as often as it was told to."""
+    asked: list[float | None] = []
+    intervals: list[float] = []
+    join = Watch.join
+
+    def limit(seconds: float | None) -> asyncio.Timeout:
+        asked.append(seconds)
+        return asyncio.timeout(seconds)
+
+    def noting(*arguments: Any, interval: float, **more: Any) -> Member:
+        intervals.append(interval)
+        return join(*arguments, interval=interval, **more)
+
+    seen = SimpleNamespace(timeout=limit, to_thread=asyncio.to_thread)
+    monkeypatch.setattr("fileflow_async.cli.wait.asyncio", seen)
+    monkeypatch.setattr(Watch, "join", noting)
+    began = time.monotonic()
+    assert fileflow("wait", KEY, "--timeout", "1s", "--poke-interval", "7s").code == Exit.TIMEOUT
+    assert time.monotonic() - began >= 1.0
+    assert (asked, intervals) == ([1.0], [7.0])
 
 
 def test_older_commits_need_not_count(fileflow: Run, any_store: Planted) -> None:
