@@ -9,9 +9,11 @@ from fileflow_async.storage.local_errors import translated
 from fileflow_async.storage.local_hidden import HiddenFile
 from fileflow_async.storage.protocol import PIECE, Entry
 
+_LARGE = 4 * 1024 * 1024  # bytes: to copy so many costs more than a hop to a thread
+
 
 class LocalSink:
-    """What was written so far: the end of it in memory, until it fills a piece."""
+    """What was written so far: small pieces of it in memory, until they are worth a hop to a thread."""
 
     def __init__(self, file: AsyncFileIO, hidden: HiddenFile) -> None:
         self._file = file
@@ -24,17 +26,14 @@ class LocalSink:
         self._check_whole()
         self._whole = False  # until this has gone well
         rest = memoryview(data).cast("B")
-        if self._buffer:
-            room = PIECE - len(self._buffer)
-            self._buffer += rest[:room]
-            rest = rest[room:]
-        if len(self._buffer) == PIECE:
-            await self._send(memoryview(self._buffer))
-            self._buffer = bytearray()
-        while len(rest) >= PIECE:  # as it is: nothing of it is kept once the caller goes on
+        if len(rest) >= _LARGE:
+            await self._flush()
+        while len(rest) >= _LARGE:  # as it is: nothing of it is kept once the caller goes on
             await self._send(rest[:PIECE])
             rest = rest[PIECE:]
         self._buffer += rest
+        if len(self._buffer) >= PIECE:
+            await self._flush()
         self._whole = True
 
     @property
@@ -52,6 +51,11 @@ class LocalSink:
     def finish(self, entry: Entry) -> None:
         """Note what the object has become."""
         self._entry = entry
+
+    async def _flush(self) -> None:
+        if self._buffer:
+            await self._send(memoryview(self._buffer))
+            self._buffer = bytearray()
 
     async def _send(self, piece: memoryview) -> None:
         with self._hidden.translated():
