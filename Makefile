@@ -23,11 +23,12 @@ e2e: .venv/stamp  ## Airflow as a team runs it, and what happens when parts of i
 # dag.test() of older Airflows is another one, and they warn of other things; the demo runs the same DAGs in earnest.
 older = 3.1 3.2
 at_airflow = tests/triggers tests/sensors tests/operators tests/test_compat.py --ignore=tests/operators/test_example_dags.py
-matrix: $(older:%=.venv-%/stamp)  ## the demo, and the tests of triggers, sensors and operators, with each older Airflow
-	@for version in $(older); do \
-		echo "Airflow $$version" && .venv-$$version/bin/python -m demo --once && \
-		.venv-$$version/bin/pytest -n 2 -q -W default $(at_airflow) || exit 1; \
-	done
+matrix: $(older:%=matrix-%)  ## the demo, and the tests of triggers, sensors and operators, with each older Airflow
+
+matrix-%: .venv-%/stamp
+	@echo "Airflow $*"
+	@.venv-$*/bin/python -m demo --once
+	@.venv-$*/bin/pytest -n 2 -q -W default -o cache_dir=.venv-$*/cache $(at_airflow)
 
 faults: .venv/stamp  ## kills, full disks, outages, races: minutes of them; LONG=1 hours, ROWS="3 28" some
 	@nice $(in)python -m tests.faults --form $(if $(LONG),long,normal) $(if $(RECORD),--record) $(ROWS)
