@@ -266,6 +266,7 @@ async def test_a_failure_or_damage_of_one_output_is_the_sets(
     await commit(store, ["customers"], number=3)
     status = await store.state(all_of("orders", "customers"))
     assert (status.state, isinstance(status.error, TargetCorruptError)) == (State.CORRUPT, True)
+    assert status.committed == clock.time()
 
 
 async def test_a_later_failure_of_an_output_outside_the_set_is_that_of_all(

@@ -368,6 +368,9 @@ async def test_a_folder_that_another_makes_just_now_is_synced_too(
     monkeypatch.setattr(os, "mkdir", be_late)
     await local.put("a/x", b"1")
     assert "fsync ." in events
+    async with local.create("b/y") as sink:
+        await sink.write(b"1")
+    assert await local.read("b/y") == b"1"
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])

@@ -264,19 +264,29 @@ async def test_a_descriptor_that_is_stale_is_opened_anew(
     assert failed == ["20261120T1015"]
 
 
+@pytest.mark.parametrize(("place", "why"), [(None, "does not exist"), ("a file", "is not a directory")])
 async def test_a_root_that_is_away_is_not_watched(
-    local: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    local: LocalStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    place: str | None,
+    why: str,
 ) -> None:
     """The log says why, and it is not looked for again and again."""
     monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
     with caplog.at_level(logging.INFO, "fileflow_async"):
         async with local.tail(FEED) as tail:
             await aside(tmp_path.rename, away := tmp_path.with_name("away"))
+            if place is not None:
+                await aside(tmp_path.write_text, place)
             await nothing_comes(tail)
             await eventually(no_watch)
+            if place is not None:
+                await aside(tmp_path.unlink)
             await aside(away.rename, tmp_path)
-    (why,) = said(caplog)
-    assert "does not exist" in why
+    (line,) = said(caplog)
+    assert why in line
 
 
 async def test_a_name_wakes_whoever_waits(local: LocalStorage, tail: Tail) -> None:
@@ -452,11 +462,22 @@ async def test_a_queue_that_ran_over_is_read_from_the_folders(
 
 async def test_the_thread_ends_with_the_tail(local: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     """However the block ends, without a last glance; and a tail that is over starts no other."""
+    changes, waits = Inotify.changes, threading.Event()
+
+    def noted(inotify: Inotify, seconds: float) -> Sequence[tuple[str, str]]:
+        waits.set()
+        return changes(inotify, seconds)
+
+    async def it_waits() -> bool:
+        return waits.is_set()
+
+    monkeypatch.setattr(Inotify, "changes", noted)
     monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
     monkeypatch.setattr(local_watcher, "_GLANCE", 40.0)
     await put(local, "a")
     async with local.tail(FEED) as tail:
         await asyncio.wait_for(tail.changed(), 10)
+        await eventually(it_waits)
         assert not await no_watch()
     await eventually(no_watch)
     monkeypatch.setattr(local_watcher.Watcher, "_run", lambda _: pytest.fail("another thread"))
