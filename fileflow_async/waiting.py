@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from fileflow_async.criteria import Criteria
 from fileflow_async.errors import ConfigError, StorageUnavailableError, quoted
 from fileflow_async.outcome import Missing, Outcome, WaitEvent
+from fileflow_async.refusal import lasts
 from fileflow_async.status import State, Status
 from fileflow_async.target import Reference
-
-_REFUSED_FOR, _REFUSED_LOOKS = 60.0, 3  # a refusal is believed when it stands so long and was seen so often
 
 
 def utc(moment: float) -> str:
@@ -130,7 +129,7 @@ class Wait:
         return outcome if policy in ("fail", "skip") else None
 
     def _refused(self, name: str, status: Status, now: float) -> Outcome | None:
-        """Believe a refusal only when it lasts: rights and mounts come and go for a moment."""
+        """Note a refusal, and believe it only when it lasts."""
         if isinstance(status.error, StorageUnavailableError):
             self._forget_refusal(name)
             return None
@@ -138,8 +137,7 @@ class Wait:
         since, looks, last = refusals.get(name, (now, 0, None))
         looks += status is not last
         refusals[name] = since, looks, status
-        lasts = looks >= _REFUSED_LOOKS and now - since >= _REFUSED_FOR
-        return Outcome.UNREADABLE if lasts else None
+        return Outcome.UNREADABLE if lasts(since, looks, now) else None
 
     def _forget_refusal(self, name: str) -> None:
         if self._refusals:

@@ -220,7 +220,7 @@ def test_each_cell_of_the_contract_ends_alike_in_every_mode(
     root: Path, kind: str, cell: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the task becomes depends on what lies there and on its arguments, not on who waits."""
-    monkeypatch.setattr("fileflow_async.arrival._REFUSED_FOR", 0.5)  # instead of a minute
+    monkeypatch.setattr("fileflow_async.refusal._FOR", 0.5)  # instead of a minute
     sensor, wanted = KINDS[kind], CELLS[cell]
 
     def make() -> BaseOperator:

@@ -105,8 +105,7 @@ async def test_what_is_refused_is_not_taken_for_missing(
     lake: str, bucket: Backdoor, proxy: Proxy, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unreadable place; others wait for it without end. That it takes a minute is shortened here."""
-    monkeypatch.setattr("fileflow_async.arrival._REFUSED_FOR", 1.0)
-    monkeypatch.setattr("fileflow_async.waiting._REFUSED_FOR", 1.0)
+    monkeypatch.setattr("fileflow_async.refusal._FOR", 1.0)
     await arrive(kind, lake, bucket)
     proxy.spoil(DENIED, times=inf)
     assert await outcome(in_s3(kind, lake)) == Outcome.UNREADABLE
