@@ -1,12 +1,13 @@
 """What optional packages raise about data, in the words of this family."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fileflow_async.errors import FormatError
 from fileflow_async.formats.encoding import not_valid
 
-_PACKAGES = frozenset({"pyarrow", "polars", "pandas", "pyo3_runtime"})  # the last is polars', when it panics
+_PACKAGES = frozenset({"pyarrow", "polars", "pandas"})
 
 
 @contextmanager
@@ -16,11 +17,19 @@ def translated(what: str) -> Iterator[None]:
         yield
     except UnicodeEncodeError as error:
         raise not_valid(error.encoding, error) from error
-    except BaseException as error:
+    except _panics() as error:
+        raise FormatError(f"{what}: {first_line(error)}") from error
+    except Exception as error:
         package = type(error).__module__.partition(".")[0]
         if package not in _PACKAGES or isinstance(error, MemoryError):
             raise
         raise FormatError(f"{what}: {first_line(error)}") from error
+
+
+def _panics() -> tuple[type[BaseException], ...]:
+    """Return what polars raises when it panics, no Exception; where it is not loaded, it cannot."""
+    polars = sys.modules.get("polars.exceptions")
+    return () if polars is None else (polars.PanicException,)
 
 
 @contextmanager
