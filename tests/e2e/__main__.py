@@ -7,7 +7,17 @@ import tempfile
 from pathlib import Path
 
 from demo.processes import ProcessError
-from tests.e2e import aftermath, backfill, examples, killed_worker, outage, servers, waits
+from tests.e2e import (
+    aftermath,
+    backfill,
+    database,
+    examples,
+    frozen,
+    killed_worker,
+    outage,
+    servers,
+    waits,
+)
 from tests.e2e.account import Account, FailedCheckError
 from tests.e2e.team import Team
 from tests.s3_servers import radosgw
@@ -15,9 +25,11 @@ from tests.s3_servers import radosgw
 _PARTS = {
     "examples": examples.run,
     "waits": waits.run,
+    "frozen": frozen.run,
     "backfill": backfill.run,
     "killed_worker": killed_worker.run,
     "outage": outage.run,
+    "database": database.run,
 }
 
 

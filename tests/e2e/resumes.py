@@ -11,18 +11,27 @@ DEFERRED = "Pausing task as DEFERRED"  # what the worker writes that leaves
 RESUMED = "The wait ended: ready"  # what the worker writes that goes on
 
 
-def check(team: Team, waits: Sequence[TaskInstance]) -> None:
-    """Check that all waits ended well, and that each went on once for each time that it was deferred."""
+def check(team: Team, waits: Sequence[TaskInstance], *, once_each: bool = True) -> None:
+    """Check that all waits ended well, and that each went on once for each time that it was deferred.
+
+    Args:
+        team: The system.
+        waits: The tasks.
+        once_each: Whether triggers have fired once each. Where a triggerer was replaced that still lived, or
+            could not tell of what it had seen, a second one may see the same; Airflow takes the first event.
+    """
     account = team.account
     bad = [task for task in waits if (task.state, task.try_number) != ("success", 1)]
     account.check(not bad, f"{len(waits)} of {len(waits)} waits succeeded, each in its first try", else_=bad)
     deferred = [len(team.logs.task(task, DEFERRED)) for task in waits]
     fired = [len(team.logs.fired(task)) for task in waits]
     resumed = [len(team.logs.task(task, RESUMED)) for task in waits]
-    text = (
-        f"they were deferred {sum(deferred)} times; each time a trigger fired once and a worker went on once"
-    )
-    account.check(deferred == fired == resumed, text, else_=(deferred, fired, resumed))
+    text = f"they were deferred {sum(deferred)} times; each time a trigger fired and a worker went on once"
+    account.check(deferred == resumed, text, else_=(deferred, resumed))
+    if once_each:
+        account.check(fired == deferred, "no trigger fired more than once", else_=fired)
+    else:
+        account.note(f"triggers fired {sum(fired)} times")
 
 
 def tell_seconds(team: Team, awaited: Mapping[TaskInstance, TaskInstance]) -> None:

@@ -38,22 +38,23 @@ class Postgres:
 
     def start(self) -> None:
         """Make a database and serve it."""
-        data, password = self._folder / "data", self._folder / "password"
-        self._folder.mkdir(parents=True)
-        password.write_text(self._password)
-        if os.getuid() == 0:
-            for path in (self._folder, password):
-                shutil.chown(path, "nobody")
-        options = ("-D", str(data), "-U", "airflow", "-A", "scram-sha-256", f"--pwfile={password}")
-        command = (*_as_nobody(), find("initdb"), *options, "--no-sync", "--encoding=UTF8", "--locale=C")
-        subprocess.run(command, check=True, capture_output=True, cwd="/")
+        self._make()
+        self.serve()
+
+    def serve(self) -> None:
+        """Serve the database, for the first time or again."""
         # What it forgets in a power cut nobody needs afterwards.
         settings = {"port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
         settings |= {"max_connections": 200, "fsync": "off"}
         given = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        self._processes.start("postgres", [*_as_nobody(), find("postgres"), "-D", str(data), *given])
+        data = str(self._folder / "data")
+        self._processes.start("postgres", [*_as_nobody(), find("postgres"), "-D", data, *given])
         ready = [find("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         _wait(self._processes, "PostgreSQL", ready)
+
+    def die(self) -> None:
+        """Kill it with all its children."""
+        self._processes.kill("postgres")
 
     def dump(self) -> str:
         """Return all that it holds."""
@@ -63,6 +64,17 @@ class Postgres:
             capture_output=True,
             text=True,
         ).stdout
+
+    def _make(self) -> None:
+        data, password = self._folder / "data", self._folder / "password"
+        self._folder.mkdir(parents=True)
+        password.write_text(self._password)
+        if os.getuid() == 0:
+            for path in (self._folder, password):
+                shutil.chown(path, "nobody")
+        options = ("-D", str(data), "-U", "airflow", "-A", "scram-sha-256", f"--pwfile={password}")
+        command = (*_as_nobody(), find("initdb"), *options, "--no-sync", "--encoding=UTF8", "--locale=C")
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
 
 
 class Redis:

@@ -27,9 +27,10 @@ Answer = TypeVar("Answer")
 BUCKET = "lake"
 SLOTS = 4  # of two workers together
 TABLES, WAITS = 5, 5  # tables on each storage, and waits for each of them
+FEW = 2  # waits for each of the tables, where it is not about their number
 MIB = 1024 * 1024
 LONG = 48  # MiB of a long write
-DAGS = ("tables", "waits", "killed", "outage", "late", "days", "reports")
+DAGS = ("tables", "waits", "killed", "outage", "late", "days", "reports", "frozen", "database")
 STORAGES = ("local", "s3")
 EXAMPLES = "examples"  # the store that is configured, in S3 too; the DAGs above name theirs
 ENDED = {"success", "failed", "skipped", "upstream_failed"}
@@ -157,6 +158,14 @@ class Team:
         self.airflow.check()
         self._processes.check()
 
+    def revive(self) -> list[str]:
+        """Start again what has ended of Airflow, as whatever keeps it alive does, and return the names."""
+        names = [name for name in _COMMANDS if not self.airflow.is_alive(name)]
+        for name in names:
+            self.airflow.stop(name)  # what it has left
+            self.airflow.start(name)
+        return names
+
     def until_ended(self, names: Collection[str], *, limit: float = 300.0) -> None:
         """Wait until all tasks of DAGs have ended."""
         self.until(
@@ -208,6 +217,7 @@ class Team:
             "E2E_S3_ROOT": self.roots["s3"],
             "E2E_TABLES": str(TABLES),
             "E2E_WAITS": str(WAITS),
+            "E2E_FEW": str(FEW),
             "E2E_LONG": str(LONG),
         }
 

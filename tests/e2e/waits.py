@@ -31,7 +31,7 @@ def run(team: Team) -> None:
     for storage in STORAGES:
         _check_data(team, storage)
     tables = {(task.dag_id, task.task_id): task for task in team.tasks("tables")}
-    awaited = {wait: tables[_dag_id(wait), f"table_{_number(wait)}"] for wait in team.tasks("waits")}
+    awaited = {wait: tables[_dag_id(wait), f"table_{number_of(wait)}"] for wait in team.tasks("waits")}
     resumes.tell_seconds(team, awaited)
     team.airflow.start(TRIGGERERS[0])
 
@@ -49,13 +49,13 @@ def _check_data(team: Team, storage: str) -> None:
     """Compare what was made of the tables with what they are."""
     tasks = team.tasks("waits", storage)
     found = [team.result(task) for task in tasks]
-    expected = [_total(_number(task)) for task in tasks]
+    expected = [total_of(number_of(task)) for task in tasks]
     team.account.check(found == expected, f"{len(found)} results are right on {storage}", else_=found)
     counts = [team.versions(task) for task in tasks]
     team.account.check(counts == [1] * len(tasks), f"each was committed once on {storage}", else_=counts)
 
 
-def _number(wait: TaskInstance) -> int:
+def number_of(wait: TaskInstance) -> int:
     """Return the number of the table that a task waits for."""
     return int(wait.task_id.rpartition("_")[2]) % TABLES
 
@@ -64,6 +64,7 @@ def _dag_id(wait: TaskInstance) -> str:
     return wait.dag_id.replace("waits", "tables")
 
 
-def _total(number: int) -> dict[str, int]:
+def total_of(number: int) -> dict[str, int]:
+    """Return what is to be made of a table."""
     rows = 1000 + number
     return {"table": number, "rows": rows, "sum": sum(row * row for row in range(rows))}

@@ -19,6 +19,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 }
 TABLES = int(os.environ["E2E_TABLES"])
 WAITS = int(os.environ["E2E_WAITS"])  # for each table
+FEW = int(os.environ["E2E_FEW"])
 LONG = int(os.environ["E2E_LONG"])  # MiB of a long write
 
 
@@ -81,18 +82,24 @@ for storage, where in STORAGES.items():
                 **where,
             )
 
-    with DAG(f"waits_{storage}", schedule=None, start_date=START):
-        for number in range(TABLES * WAITS):
-            DiveSensorAsync(
-                task_id=f"wait_{number}",
-                data_dependencies={
-                    "table": Dependency(f"table_{number % TABLES}", dag_id=f"tables_{storage}")
-                },
-                python_object=Total,
-                poke_interval=1,
-                timeout=timedelta(minutes=10),
-                **where,
-            )
+    # The tables of the last two are made by nobody here.
+    for name, producer, waits in (
+        ("waits", "tables", WAITS),
+        ("frozen", "frozen_tables", FEW),
+        ("database", "database_tables", FEW),
+    ):
+        with DAG(f"{name}_{storage}", schedule=None, start_date=START):
+            for number in range(TABLES * waits):
+                DiveSensorAsync(
+                    task_id=f"wait_{number}",
+                    data_dependencies={
+                        "table": Dependency(f"table_{number % TABLES}", dag_id=f"{producer}_{storage}")
+                    },
+                    python_object=Total,
+                    poke_interval=1,
+                    timeout=timedelta(minutes=10),
+                    **where,
+                )
 
     for name, is_killed in (("killed", True), ("outage", False)):
         with DAG(f"{name}_{storage}", schedule=None, start_date=START):

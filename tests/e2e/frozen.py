@@ -1,0 +1,47 @@
+"""A triggerer that hangs, is replaced, and wakes up again."""
+
+import signal
+import time
+from collections import Counter
+
+from tests.e2e import planted
+from tests.e2e.logs import grep
+from tests.e2e.team import TRIGGERERS, Team
+
+DAG = "frozen"
+AWAKE = 5.0  # seconds: it looks for triggers that are no longer its own once a second
+
+
+def run(team: Team) -> None:
+    """Stop a triggerer under its waits; commit when the other has them, and let the first one go on."""
+    account = team.account
+    account.begin(f"a triggerer hangs under {planted.COUNT} waits and wakes up when others have them")
+    planted.begin(team, DAG)
+    team.until(lambda: _are_shared(team), "both triggerers wait for some of them")
+    team.airflow.kill(TRIGGERERS[0], signal.SIGSTOP)
+    account.note(f"one of two is stopped: they wait for {' and '.join(map(str, _owners(team).values()))}")
+    team.until(lambda: list(_owners(team).values()) == [planted.COUNT], "the other has all of them")
+    planted.commit(team, DAG)
+    before = _oversleeps(team)
+    team.airflow.kill(TRIGGERERS[0], signal.SIGCONT)
+    team.until(lambda: _oversleeps(team) > before, "it wakes up")
+    account.note("it wakes up, with triggers that are no longer its own")
+    deadline = time.monotonic() + AWAKE
+    team.until(lambda: time.monotonic() > deadline, "it had time to make mistakes")
+    team.until_ended([DAG])
+    planted.check(team, DAG)
+
+
+def _are_shared(team: Team) -> bool:
+    owners = _owners(team)
+    return len(owners) == len(TRIGGERERS) and owners.total() == planted.COUNT
+
+
+def _owners(team: Team) -> Counter[int]:
+    """Return how many waits each triggerer has."""
+    return Counter(task.triggerer for task in planted.deferred(team, DAG) if task.triggerer is not None)
+
+
+def _oversleeps(team: Team) -> int:
+    """Return how many times it has noticed that its event loop stood still."""
+    return len(grep(team.airflow.log(TRIGGERERS[0]), "async thread was blocked"))
