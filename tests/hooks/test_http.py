@@ -1,6 +1,7 @@
 """Connections of type `http`, and the hook that asks through them."""
 
 import asyncio
+import base64
 import json
 import logging
 import ssl
@@ -162,6 +163,32 @@ def test_settings_show_no_secret() -> None:
     assert hash(found) == hash(replace(found))
     hidden = found.redactor().text(f"<{SECRET}>")
     assert hidden == "<***>"
+
+
+def test_each_secret_of_a_connection_is_hidden() -> None:
+    """Wherever it has it from; what is no secret stays, as does a login."""
+    found = settings(
+        host="h",
+        login="login",
+        password="password1",
+        extra={
+            "headers": {"X-Key": "header2", "Accept": "text/plain"},
+            "params": {"key": "param3"},
+            "proxies": "http://p:proxy4@h",
+        },
+    )
+    secrets = ("password1", "header2", "param3", "proxy4", "further5", base64.b64encode(b"login:password1"))
+    for secret in secrets:
+        text = secret.decode() if isinstance(secret, bytes) else secret
+        assert found.redactor("further5").text(f"<{text}>") == "<***>"
+    assert found.redactor().text("<login> <text/plain>") == "<login> <text/plain>"
+
+
+def test_hosts_have_no_case() -> None:
+    """As in the address of a redirect."""
+    found = settings(host="h", extra={"redirect_hosts": ["CDN.example.org"]})
+    assert found.allows("https://cdn.EXAMPLE.org/x")
+    assert not found.allows("https://example.org/x")
 
 
 # The lookup.
@@ -326,7 +353,8 @@ def encrypted(folder: Path) -> Iterator[tuple[int, Path]]:
 
 class _Hello(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(302 if self.path == "/open" else 200)
+        self.send_header("Location", f"http://{self.headers['Host']}/")
         self.send_header("Content-Length", "5")
         self.end_headers()
         self.wfile.write(b"hello")
@@ -352,8 +380,18 @@ def test_certificates_are_checked_as_the_connection_says(
             assert outcome in asyncio.run(said())
 
 
-async def said() -> str:
+def test_the_same_place_without_encryption_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its host and its port are the same, and the connection names them."""
+    with encrypted(tmp_path) as (port, authority):
+        extra = {"verify": str(authority), "redirect_hosts": ["localhost"]}
+        connect(monkeypatch, "api", host="localhost", schema="https", port=port, password=SECRET, extra=extra)
+        assert f"leads to http://localhost:{port}, which is not encrypted" in asyncio.run(said("open"))
+
+
+async def said(endpoint: str = "") -> str:
     try:
-        return (await HttpAsyncHook("api", retry_limit=0).run()).text
+        return (await HttpAsyncHook("api", retry_limit=0, max_redirects=3).run(endpoint)).text
     except (ConfigError, EndpointRefusedError) as error:
         return str(error)

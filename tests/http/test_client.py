@@ -3,10 +3,12 @@
 import asyncio
 import gzip
 import json
+import socket
 import traceback
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -133,6 +135,26 @@ async def test_digest_answers_the_server_that_asks(http_server: HttpServer) -> N
     assert SECRET not in second.headers["Authorization"]
 
 
+def signing(login: str, password: str) -> Any:
+    async def middleware(request: Any, handler: Any) -> Any:
+        request.headers["Authorization"] = f"Signed {login}"
+        return await handler(request)
+
+    return middleware
+
+
+async def test_an_own_way_answers_no_other_host(http_server: HttpServer, other_server: HttpServer) -> None:
+    """Whatever it does to a request, it does it for the server that it was made for."""
+    http_server.on("/a", redirects(other_server.on("/b", says())))
+    settings = HttpSettings(
+        base=http_server.url, auth="tests.http.test_client.signing", login="me", redirect_hosts=("127.0.0.1",)
+    )
+    await fetched("a", settings, limits=replace(QUICK, max_redirects=1))
+    (first,), (away,) = http_server.seen["/a"], other_server.seen["/b"]
+    assert first.headers["Authorization"] == "Signed me"
+    assert "Authorization" not in away.headers
+
+
 @pytest.mark.parametrize(
     ("auth", "message"),
     [
@@ -188,6 +210,21 @@ async def test_a_server_that_is_not_there_is_unavailable_and_untouched() -> None
         with pytest.raises(EndpointUnavailableError, match=r"no connection|not known") as caught:
             await fetched(url)
         assert caught.value.is_untouched
+
+
+async def test_a_server_that_takes_no_connection_is_waited_for_no_longer_than_said() -> None:
+    """Its machine lives, but it does not: neither silence nor the total comes into it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as full:
+        for _ in range(4):  # more than the system queues
+            waiting = full.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(EndpointUnavailableError, match=r"no answer in time|no connection"):
+            await fetched(
+                f"http://127.0.0.1:{server.getsockname()[1]}/", limits=Limits(connect=0.3, total=30.0)
+            )
+        assert asyncio.get_running_loop().time() - began < 15.0
 
 
 async def test_a_body_that_drips_ends_at_the_total(http_server: HttpServer) -> None:
