@@ -25,8 +25,9 @@ HEAD = (
 )
 NOTE = (
     "\n"
-    "Waits of `S3KeyTrigger` end at 1,000: it takes 1.4 MiB for each. With 10,000 it would send ten "
-    "times the requests of 1,000, one for each wait and look; that is what the goal compares with.\n"
+    "Waits of `S3KeyTrigger` end at 1,000: it takes 1.4 MiB for each, and does not keep up with a look a "
+    "second. It sends a request for each wait and look, so that 10,000 waits would send a hundred times "
+    "those of 100; that is what the goal compares with.\n"
 )
 PARTS = {
     "waiting": (
@@ -78,8 +79,8 @@ PARTS = {
     "resuming": (
         "Resuming",
         (
-            "Airflow runs with a scheduler, a triggerer and workers of its own, and tasks wait in it, looking "
-            "every five seconds. The time is that from the moment at which the data is there to the first "
+            "Airflow runs with a scheduler, a triggerer and workers of its own, and tasks wait in it, "
+            "looking every five seconds. The time is that from the moment at which the data is there to the first "
             "line of the task that waited for it. Most of it is Airflow's: its triggerer writes the event "
             "down, its scheduler finds that, and a worker starts."
         ),
@@ -94,7 +95,9 @@ PICTURES = (
     "Commit 256 MiB to S3",
     "Read 256 MiB from S3",
     "Write a frame",
+    "Read a frame",
     "Parse a DAG file with 100 sensors",
+    "From the data to the first line of the task that waited",
 )
 
 

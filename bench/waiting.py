@@ -429,15 +429,15 @@ async def fire_many(case: Case) -> dict[str, Any]:
 
 def cases(*, quick: bool, everything: bool) -> list[list[Case]]:
     """Return what is measured: of each group the first is ours, the others are compared with it."""
-    kinds = [(1.0, 1000), (5.0, 10_000)]
+    kinds = [(1.0, 1000), (5.0, 100), (5.0, 10_000)]
     if quick:
         kinds = [(1.0, 100)]
     elif everything:
         kinds = list(itertools.product((1.0, 5.0), (100, 1000, 10_000)))
-    seconds, commits = (LEAST, 10) if quick else (20.0, 100) if everything else (6.0, 50)
+    looks, commits = (2, 10) if quick else (20, 100) if everything else (5, 50)
     return [
         [
-            Case(way, store, waits, interval, seconds, commits)
+            Case(way, store, waits, interval, min(looks * interval, 25.0), commits)
             for way in ("ours", *PEERS[store])
             if way != "S3KeyTrigger" or waits <= 1000
         ]
