@@ -11,11 +11,11 @@ from fileflow_async.http.body import bounded, unpacked
 from fileflow_async.http.checksum import Checksum, claimed
 from fileflow_async.http.client import Client
 from fileflow_async.http.faults import failed
-from fileflow_async.http.judgement import Version
 from fileflow_async.http.patience import Patience, Tries
 from fileflow_async.http.request import Pairs, Request
 from fileflow_async.http.response import Response
 from fileflow_async.http.settings import Limits
+from fileflow_async.http.version import Version
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 

@@ -1,35 +1,18 @@
 """What an answer means for whoever waits for one."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from fileflow_async.errors import (
-    ConfigError,
-    EndpointAnswerError,
-    EndpointUnavailableError,
-    FileflowError,
-    quoted,
-)
+from fileflow_async.errors import EndpointAnswerError, EndpointUnavailableError, FileflowError, quoted
 from fileflow_async.http.answer import Answer
 from fileflow_async.http.checks import Check
-from fileflow_async.http.json_path import NotThereError, Steps, parse_path, value_at
-from fileflow_async.http.named import check_path
-from fileflow_async.http.statuses import GOOD, PASSING, statuses
+from fileflow_async.http.criteria import Criteria, Verdict
+from fileflow_async.http.json_path import NotThereError, value_at
+from fileflow_async.http.version import Version
 
 _VALUE = 80  # characters of a value that is told
-
-
-class Verdict(Enum):
-    """What is to be done about it."""
-
-    YES = "yes"
-    WAIT = "wait"
-    REFUSED = "refused"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,114 +28,6 @@ class Judgement:
     verdict: Verdict
     state: str
     why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """What changes with what is at an endpoint."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-    @classmethod
-    def of(cls, headers: Mapping[str, str]) -> "Version | None":
-        """Return what an answer says; None where it says nothing."""
-        version = cls(etag=headers.get("ETag"), last_modified=headers.get("Last-Modified"))
-        return None if version == cls() else version
-
-    def differs(self, other: "Version") -> bool:
-        """Tell whether the other is another, by the best that both have."""
-        if self.etag is not None and other.etag is not None:
-            return self.etag.removeprefix("W/") != other.etag.removeprefix("W/")
-        if self.last_modified is not None and other.last_modified is not None:
-            return self.last_modified != other.last_modified
-        return self != other
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
-    """What makes an answer the one that is waited for: all that is given.
-
-    Attributes:
-        ok_status: Statuses that may be it; by default 2xx.
-        wait_status: Statuses that mean: not yet; they go before the defaults.
-        fail_status: Statuses that mean: never.
-        json_path: Where in the body something must be.
-        expected: What it must be; None for anything but null.
-        response_check: The dotted path of a function that must say yes.
-        changed: Whether the version must be another than the one that was there.
-        keeps_body: Whether the body will be stored.
-    """
-
-    ok_status: frozenset[int] | None = None
-    wait_status: frozenset[int] = frozenset()
-    fail_status: frozenset[int] = frozenset()
-    json_path: Steps | None = None
-    expected: Any = None
-    response_check: str | None = None
-    changed: bool = False
-    keeps_body: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        ok_status: Any = None,
-        wait_status: Any = None,
-        fail_status: Any = None,
-        json_path: str | None = None,
-        expected: Any = None,
-        response_check: str | None = None,
-        changed: bool = False,
-        keeps_body: bool = False,
-    ) -> "Criteria":
-        """Read them from what people write.
-
-        Raises:
-            ConfigError: One cannot be meant.
-        """
-        if expected is not None and json_path is None:
-            raise ConfigError("expected is given, but no json_path where that should be")
-        if not isinstance(changed, bool):
-            raise ConfigError(f"changed must be true or false, got {quoted(changed)}")
-        sets = {
-            name: None if given is None else statuses(given, name)
-            for name, given in (
-                ("ok_status", ok_status),
-                ("wait_status", wait_status),
-                ("fail_status", fail_status),
-            )
-        }
-        names = list(sets)
-        for at, name in enumerate(names):
-            for other in names[at + 1 :]:
-                if both := (sets[name] or frozenset()) & (sets[other] or frozenset()):
-                    raise ConfigError(f"{name} and {other} both have {min(both)}")
-        return cls(
-            ok_status=sets["ok_status"],
-            wait_status=sets["wait_status"] or frozenset(),
-            fail_status=sets["fail_status"] or frozenset(),
-            json_path=None if json_path is None else parse_path(json_path),
-            expected=expected,
-            response_check=None if response_check is None else check_path(response_check, "response_check"),
-            changed=changed,
-            keeps_body=keeps_body,
-        )
-
-    @property
-    def needs_body(self) -> bool:
-        """Whether the body is more than a weight."""
-        return self.keeps_body or self.json_path is not None or self.response_check is not None
-
-    def of_status(self, status: int) -> Verdict:
-        """Return what a status means; YES is for the rest of the answer to confirm."""
-        if status in self.fail_status:
-            return Verdict.FAILED
-        if status in (GOOD - self.wait_status if self.ok_status is None else self.ok_status):
-            return Verdict.YES
-        if status in self.wait_status | PASSING | GOOD | {304}:
-            return Verdict.WAIT
-        return Verdict.REFUSED
 
 
 class Judge:

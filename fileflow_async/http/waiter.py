@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.http.answer import Answer
+from fileflow_async.http.criteria import Verdict
 from fileflow_async.http.ended import EXCERPT, HttpEnded
-from fileflow_async.http.judgement import Judge, Judgement, Verdict
+from fileflow_async.http.judgement import Judge, Judgement
 from fileflow_async.http.redaction import Redactor, is_secret_header
 from fileflow_async.http.request import as_headers
 from fileflow_async.outcome import Outcome

@@ -10,7 +10,7 @@ from fileflow_async.clock import SystemClock
 from fileflow_async.config import Settings
 from fileflow_async.errors import ConfigError, EndpointRefusedError
 from fileflow_async.http.ended import HttpEnded
-from fileflow_async.http.judgement import Version
+from fileflow_async.http.version import Version
 from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import result_of
 from fileflow_async.operators.diving import hand_on

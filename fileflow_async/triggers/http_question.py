@@ -10,12 +10,14 @@ from fileflow_async.criteria import check_moment
 from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.hooks.http import HttpAsyncHook
 from fileflow_async.http.answer import Answer
+from fileflow_async.http.criteria import Criteria
 from fileflow_async.http.ended import HttpEnded
-from fileflow_async.http.judgement import Criteria, Judge, Version
+from fileflow_async.http.judgement import Judge
 from fileflow_async.http.poll import Look
 from fileflow_async.http.redaction import shown_url
 from fileflow_async.http.request import Request
 from fileflow_async.http.settings import HttpSettings
+from fileflow_async.http.version import Version
 from fileflow_async.http.waiter import KEPT, HttpWait, Told
 from fileflow_async.manifest import Producer
 from fileflow_async.store import TargetStore

@@ -26,8 +26,9 @@ from fileflow_async.errors import (
 from fileflow_async.hooks.http import HttpAsyncHook
 from fileflow_async.http import checks
 from fileflow_async.http.answer import Answer
+from fileflow_async.http.criteria import Criteria
 from fileflow_async.http.ended import HttpEnded
-from fileflow_async.http.judgement import Criteria, Judge
+from fileflow_async.http.judgement import Judge
 from fileflow_async.http.poll import Poll
 from fileflow_async.http.request import Request
 from fileflow_async.outcome import Outcome
