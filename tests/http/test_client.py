@@ -45,6 +45,12 @@ async def fetched(
         return await client.fetch(Request.of(endpoint=url, **request), limits=limits)
 
 
+def test_a_request_shows_nothing_of_what_is_sent() -> None:
+    """It stands in messages and in tracebacks."""
+    sent: dict[str, Any] = {"params": {"a": SECRET}, "headers": {"X-A": SECRET}, "data": SECRET}
+    assert repr(Request.of(endpoint=f"a/{SECRET}", **sent)) == "Request(method='GET')"
+
+
 def bomb(mebibytes: int) -> bytes:
     """Return a gzip of so many mebibytes of nothing: a thousandth of its size."""
     packing = zlib.compressobj(9, zlib.DEFLATED, 31)
