@@ -119,6 +119,22 @@ def test_the_guard_forgets_what_has_ended(processes: Processes, monkeypatch: pyt
     assert sorted(map(told.count, told)) == [2, 2, 2, 2]
 
 
+def test_the_guard_spares_what_was_named_twice() -> None:
+    """And ends what was named once."""
+    code = "import time; time.sleep(1000)"
+    spared, ended = (subprocess.Popen([sys.executable, "-c", code], start_new_session=True) for _ in range(2))
+    try:
+        named = f"{spared.pid}\n{ended.pid}\n{spared.pid}\n"
+        guard = [sys.executable, "-m", sessions.__name__]
+        subprocess.run(guard, input=named, text=True, check=True, cwd=Path(__file__).parents[2])
+        assert ended.wait(10) == -signal.SIGTERM
+        assert spared.poll() is None
+    finally:
+        for each in (spared, ended):
+            each.kill()
+            each.wait()
+
+
 def test_the_guard_ends_them_when_their_launcher_is_killed(tmp_path: Path) -> None:
     """Which then cannot do it itself."""
     launcher = subprocess.Popen(
