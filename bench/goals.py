@@ -43,9 +43,7 @@ def beside(race: str, ours: str, *theirs: str) -> Callable[[Mapping[str, Race]],
 
 
 def requests(races: Mapping[str, Race]) -> float:
-    theirs = of(
-        races, "Wait on s3, 100 at 5 s: requests", "Airflow S3KeyTrigger"
-    )  # it keeps up
+    theirs = of(races, "Wait on s3, 100 at 5 s: requests", "Airflow S3KeyTrigger")  # it keeps up
     return 100 * theirs / of(races, "Wait on s3, 10,000 at 5 s: requests", "FileTargetTrigger")
 
 
