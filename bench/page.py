@@ -80,9 +80,9 @@ PARTS = {
         "Resuming",
         (
             "Airflow runs with a scheduler, a triggerer and workers of its own, and tasks wait in it, "
-            "looking every five seconds. The time is that from the moment at which the data is there to the "
-            "first line of the task that waited for it. Most of it is Airflow's: its triggerer writes the event "
-            "down, its scheduler finds that, and a worker starts."
+            "looking every five seconds. The time is that from the moment at which the data is there to "
+            "the first line of the task that waited for it. Most of it is Airflow's: its triggerer writes "
+            "the event down, its scheduler finds that, and a worker starts."
         ),
     ),
 }
