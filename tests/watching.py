@@ -1,6 +1,7 @@
 """A store that does what a test says, and those who wait for its targets."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -130,6 +131,12 @@ class Waiter:
     member: Member | None = None
 
     @property
+    def share(self) -> Member:
+        """The membership of whoever has begun to wait."""
+        assert self.member is not None
+        return self.member
+
+    @property
     def states(self) -> list[State]:
         """What was told of the only target, each state once in a row."""
         states: list[State] = []
@@ -193,6 +200,54 @@ class Waiters:
         for result in await asyncio.gather(*self.tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
+
+
+def failing(make: Callable[[], BaseException]) -> Callable[..., None]:
+    """Return something that always fails."""
+
+    def fail(*_: object) -> None:
+        raise make()
+
+    return fail
+
+
+def calm(*_: object) -> None:
+    """Do nothing."""
+
+
+class Turns:
+    """Counts who is woken in each turn of the loop.
+
+    Attributes:
+        woken: How many were, by the turn.
+    """
+
+    def __init__(self) -> None:
+        self.woken: Counter[int] = Counter()
+        self._turn = 0
+
+    def inbox(self) -> Inbox:
+        """Return an inbox whose bell is counted."""
+        turns = self
+
+        class Noting(Inbox):
+            def ring(self) -> bool:
+                turns.woken[turns._turn] += 1
+                return super().ring()
+
+        return Noting()
+
+    async def take(self, number: int) -> None:
+        """Let so many turns pass."""
+        for _ in range(number):
+            await asyncio.sleep(0)
+            self._turn += 1
+
+
+def the_watch() -> Watch:
+    """Return the only watch of this loop."""
+    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    return watch
 
 
 def others() -> set[asyncio.Task[object]]:

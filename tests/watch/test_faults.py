@@ -19,7 +19,7 @@ from fileflow_async.status import State
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.waiting import Wait
 from fileflow_async.watch.unseen import backoff
-from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete, in_state
+from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, calm, complete, failing, in_state
 
 TRANSIENT: list[Callable[[], Exception]] = [
     partial(StorageUnavailableError, "503 SlowDown"),
@@ -33,19 +33,6 @@ PERMANENT: list[Callable[[], Exception]] = [
     partial(KeyError, "a bug"),
     partial(OSError, 40, "too many links"),
 ]
-
-
-def failing(make: Callable[[], BaseException]) -> Callable[..., None]:
-    """Return something that always fails."""
-
-    def fail(*_: object) -> None:
-        raise make()
-
-    return fail
-
-
-def calm(*_: object) -> None:
-    """Do nothing."""
 
 
 @pytest.mark.parametrize("make", TRANSIENT + PERMANENT)

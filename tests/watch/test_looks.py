@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,20 @@ from fileflow_async.testing.memory import MemoryStorage
 from fileflow_async.watch import Inbox, Watch, source_of
 from fileflow_async.watch.looks import Looks
 from tests.planting import put
-from tests.watching import DATA, KEY, RUN, FakeSource, Waiters, absent, complete, in_state, others
+from tests.watching import (
+    DATA,
+    KEY,
+    RUN,
+    FakeSource,
+    Waiters,
+    absent,
+    calm,
+    complete,
+    failing,
+    in_state,
+    others,
+    the_watch,
+)
 
 NEVER = 10**9
 
@@ -191,8 +205,7 @@ async def test_a_commit_that_the_feed_does_not_announce_is_found_within_ten_minu
     with caplog.at_level(logging.INFO):
         await clock.advance(606.0)
     assert waiters.done == [True]
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 1
+    assert waiter.share.counts["rechecks.found"] == 1
     assert "the feed did not say so" in caplog.text
 
 
@@ -205,8 +218,7 @@ async def test_a_recheck_that_shows_no_commit_has_found_no_loss(
     source.put(in_state(KEY, State.IN_PROGRESS), announced=False)
     await clock.advance(606.0)
     assert waiter.states == [State.ABSENT, State.IN_PROGRESS]
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 0
+    assert waiter.share.counts["rechecks.found"] == 0
 
 
 @pytest.mark.parametrize("fault", [None, StorageUnavailableError("down")])
@@ -221,7 +233,7 @@ async def test_a_recheck_of_what_nobody_has_seen_before_has_found_no_loss(
         assert waiter.states == [State.UNREADABLE]
     source.put(complete(KEY), announced=False)
     await asyncio.sleep(0)  # the wait has begun
-    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    watch = the_watch()
     watch.looks._tick -= 120  # so that its turn has come, whichever it is
     watch.looks.recheck(blind=False)
     await clock.settle()
@@ -261,8 +273,7 @@ async def test_what_the_feed_says_while_a_recheck_looks_is_no_loss(
     source.held.set()
     await clock.settle()
     assert waiters.done == [True]
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 0
+    assert waiter.share.counts["rechecks.found"] == 0
 
 
 async def test_each_target_is_rechecked_once_in_ten_minutes(
@@ -284,18 +295,15 @@ async def test_while_the_feed_cannot_be_read_a_commit_is_found_within_a_minute(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """Too many pages of new names are one reason; what is found then is no fault of the feed."""
-
-    def fail() -> None:
-        raise StorageUnavailableError("more than 50 pages of new names; not all were read")
-
-    source.on_hints = fail
+    source.on_hints = failing(
+        partial(StorageUnavailableError, "more than 50 pages of new names; not all were read")
+    )
     waiter = waiters.start()
     await clock.advance(100.0)
     source.put(complete(KEY), announced=False)
     await clock.advance(82.0)  # a minute, and the pause of a poll that fails
     assert waiters.done == [True]
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 0
+    assert waiter.share.counts["rechecks.found"] == 0
 
 
 async def test_what_a_recheck_and_a_hint_bring_together_is_no_loss(
@@ -308,8 +316,7 @@ async def test_what_a_recheck_and_a_hint_bring_together_is_no_loss(
         source.put(complete(KEY, data=f"{DATA[:-8]}{second:04}.csv"))
         await clock.advance(1.0)
     assert len(waiter.told) > 100
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 0
+    assert waiter.share.counts["rechecks.found"] == 0
 
 
 async def test_without_a_feed_every_target_is_looked_at_once_an_interval(
@@ -326,8 +333,7 @@ async def test_without_a_feed_every_target_is_looked_at_once_an_interval(
     source.put(complete(f"{RUN}/other/output"))
     await clock.advance(5.6)
     assert waiters.done == [True]
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 0
+    assert waiter.share.counts["rechecks.found"] == 0
 
 
 async def test_a_store_without_a_feed_is_a_source_without_hints(clock: FakeClock) -> None:
@@ -367,8 +373,7 @@ async def test_a_listing_that_is_six_seconds_late_costs_eight(
     source.put(complete(KEY), announced=False)
     await clock.advance(4.6)
     assert waiters.done == [True]
-    assert waiter.member is not None
-    assert waiter.member.counts["rechecks.found"] == 0
+    assert waiter.share.counts["rechecks.found"] == 0
 
 
 async def test_follow_ups_come_to_an_end(source: FakeSource, waiters: Waiters, clock: FakeClock) -> None:
@@ -424,7 +429,7 @@ async def test_a_hint_is_not_kept_for_ever(source: FakeSource, waiters: Waiters,
     assert source.feed is not None
     source.feed += [target_hash(f"{RUN}/task{number}/output") for number in range(1000)]
     await clock.advance(6.0)
-    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    watch = the_watch()
     assert len(watch.looks._heard) == 1000
     await clock.advance(50.0)
     assert watch.looks._heard == {}
@@ -486,14 +491,11 @@ async def test_an_outage_between_the_two_looks_settles_nothing(
     waiter = waiters.start()
     await clock.advance(1.0)
 
-    def fail(keys: object) -> None:
-        raise StorageUnavailableError("down")
-
-    source.on_look = fail
+    source.on_look = failing(partial(StorageUnavailableError, "down"))
     await clock.advance(5.0)
     assert waiter.states == [State.UNREADABLE]
     source.put(complete(KEY), announced=False)
-    source.on_look = lambda keys: None
+    source.on_look = calm
     await clock.advance(21.0)
     assert waiter.states == [State.UNREADABLE, State.COMPLETE]
 

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -16,8 +17,22 @@ from fileflow_async.errors import ConfigError, StorageUnavailableError, TargetAc
 from fileflow_async.feed import target_hash
 from fileflow_async.status import State
 from fileflow_async.testing.clock import FakeClock
-from fileflow_async.watch import Inbox, Source, Watch
-from tests.watching import KEY, RUN, FakeSource, Waiter, Waiters, absent, complete, in_state, others
+from fileflow_async.watch import Source, Watch
+from tests.watching import (
+    KEY,
+    RUN,
+    FakeSource,
+    Turns,
+    Waiter,
+    Waiters,
+    absent,
+    calm,
+    complete,
+    failing,
+    in_state,
+    others,
+    the_watch,
+)
 
 
 async def test_who_begins_to_wait_is_told_the_truth_at_once(
@@ -158,21 +173,13 @@ async def test_few_waiters_are_woken_between_two_turns_of_the_loop(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """Each runs for a tenth of a millisecond then; other triggers must not wait for thousands of them."""
-    woken: Counter[int] = Counter()
-    turn = 0
-
-    class Noting(Inbox):
-        def ring(self) -> bool:
-            woken[turn] += 1
-            return super().ring()
-
+    turns = Turns()
     for number in range(1000):
         waiter = waiters.start(*[KEY, f"{RUN}/task{number}/output"][: 1 + number % 2])
-        waiter.inbox = Noting()
-    for turn in range(2000):  # noqa: B007 - read by the inboxes
-        await asyncio.sleep(0)
-    assert sum(woken.values()) == 1000 + 500
-    assert max(woken.values()) <= 20
+        waiter.inbox = turns.inbox()
+    await turns.take(2000)
+    assert sum(turns.woken.values()) == 1000 + 500
+    assert max(turns.woken.values()) <= 20
 
 
 # Who comes and who goes.
@@ -227,12 +234,10 @@ async def test_a_wait_can_become_more_patient(source: FakeSource, waiters: Waite
     other = waiters.start(interval=30.0)
     await clock.advance(3.4)
     assert source.polled == 4
-    assert waiter.member is not None
-    assert other.member is not None
-    waiter.member.want(10.0)
+    waiter.share.want(10.0)
     await clock.advance(33.1)
     assert source.polled == 7
-    other.member.want(2.0)
+    other.share.want(2.0)
     waiters.tasks[0].cancel()
     await clock.advance(10.0)
     assert source.polled >= 11
@@ -332,11 +337,7 @@ async def test_an_error_in_closing_does_not_keep_the_watch_alive(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """It takes the place of the cancellation that ends it."""
-
-    def fail() -> None:
-        raise OSError("it cannot be closed")
-
-    source.on_close = fail
+    source.on_close = failing(partial(OSError, "it cannot be closed"))
     waiters.start()
     await clock.advance(1.0)
     waiters.tasks[0].cancel()
@@ -416,7 +417,7 @@ async def test_what_nobody_waits_for_any_longer_is_forgotten(
     waiters.start(f"{RUN}/failing/output")
     source.truth[f"{RUN}/failing/output"] = StorageUnavailableError("down")
     await clock.settle()
-    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    watch = the_watch()
     for task in waiters.tasks[1:]:
         task.cancel()
     await clock.settle()
@@ -536,10 +537,7 @@ async def test_twenty_stores_in_a_loop_are_watched_side_by_side(clock: FakeClock
         everybody.source = source
         everybody.start(name=f"store {number}")
 
-    def fail(keys: object) -> None:
-        raise StorageUnavailableError("down")
-
-    sources[7].on_look = fail
+    sources[7].on_look = failing(partial(StorageUnavailableError, "down"))
     await clock.advance(1.0)
     for source in sources:
         source.put(complete(KEY), sign=True)
@@ -558,17 +556,13 @@ async def test_what_happened_is_counted_and_reported(
     waiter = waiters.start(count=lambda what, number: reported.update({what: number}))
     await clock.advance(1.0)
 
-    def fail() -> None:
-        raise StorageUnavailableError("down")
-
-    source.on_hints = fail
+    source.on_hints = failing(partial(StorageUnavailableError, "down"))
     await clock.advance(5.0)
-    source.on_hints = lambda: None
+    source.on_hints = calm
     source.put(complete(f"{RUN}/nobody/output"))
     source.put(in_state(KEY, State.IN_PROGRESS))
     await clock.advance(6.0)
-    assert waiter.member is not None
-    assert waiter.member.counts == reported
+    assert waiter.share.counts == reported
     assert reported["polls"] == source.polled
     assert reported["polls.failed"] == 1
     assert reported["looks"] == len(source.looks)
@@ -593,17 +587,16 @@ async def test_a_waiter_is_woken_at_its_moment(
     waiter = waiters.start()
     await clock.settle()
     told = len(waiter.told)
-    assert waiter.member is not None
-    waiter.member.wake(waiter.inbox, clock.time() + 100)
+    waiter.share.wake(waiter.inbox, clock.time() + 100)
     await clock.advance(99.0)
     assert len(waiter.told) == told
-    waiter.member.wake(waiter.inbox, clock.time() + 200)
+    waiter.share.wake(waiter.inbox, clock.time() + 200)
     await clock.advance(199.0)
     assert len(waiter.told) == told
     await clock.advance(1.1)
     assert len(waiter.told) == told + 1
-    waiter.member.wake(waiter.inbox, clock.time() + 10)
-    waiter.member.wake(waiter.inbox, None)
+    waiter.share.wake(waiter.inbox, clock.time() + 10)
+    waiter.share.wake(waiter.inbox, None)
     await clock.advance(20.0)
     assert len(waiter.told) == told + 1
 
@@ -622,8 +615,7 @@ async def test_a_jump_of_the_wall_clock_is_noticed_within_half_a_minute(
     waiters.clock = clock = Set()
     waiter = waiters.start()
     await clock.settle()
-    assert waiter.member is not None
-    waiter.member.wake(waiter.inbox, clock.time() + 3600)
+    waiter.share.wake(waiter.inbox, clock.time() + 3600)
     await clock.settle()
     told = len(waiter.told)
     clock.wrong = 3600.0
@@ -640,11 +632,10 @@ async def test_a_moment_is_forgotten_when_its_waiter_leaves(
         waiter = waiters.start()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert waiter.member is not None
-        waiter.member.wake(waiter.inbox, clock.time() + 604_800)
+        waiter.share.wake(waiter.inbox, clock.time() + 604_800)
         waiters.tasks.pop().cancel()
         await asyncio.sleep(0)
-    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    watch = the_watch()
     assert len(watch.bell) <= 200
 
 
@@ -652,16 +643,11 @@ async def test_moments_come_although_the_store_cannot_be_opened(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """A deadline holds in an outage too."""
-
-    def fail() -> None:
-        raise StorageUnavailableError("down")
-
-    source.on_open = fail
+    source.on_open = failing(partial(StorageUnavailableError, "down"))
     waiter = waiters.start()
     await clock.advance(5.0)
     told = len(waiter.told)
-    assert waiter.member is not None
-    waiter.member.wake(waiter.inbox, clock.time() + 30)
+    waiter.share.wake(waiter.inbox, clock.time() + 30)
     await clock.advance(29.0)
     assert len(waiter.told) == told
     await clock.advance(1.1)
@@ -672,28 +658,20 @@ async def test_deadlines_of_many_at_one_moment_come_a_few_at_a_time(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """So that other triggers run in between."""
-    woken: Counter[int] = Counter()
-    turn = 0
-
-    class Noting(Inbox):
-        def ring(self) -> bool:
-            woken[turn] += 1
-            return super().ring()
-
+    turns = Turns()
     moment = clock.time() + 60
     for _ in range(500):
         waiters.start()
     await waiters.settle()
-    (watch,) = Watch._running[asyncio.get_running_loop()].values()
-    inboxes = [Noting() for _ in range(500)]
+    watch = the_watch()
+    inboxes = [turns.inbox() for _ in range(500)]
     for inbox in inboxes:
         watch.bell.at(moment, inbox.ring)
     advance = asyncio.create_task(clock.advance(61.0))
-    for turn in range(3000):  # noqa: B007 - read by the inboxes
-        await asyncio.sleep(0)
+    await turns.take(3000)
     await advance
-    assert sum(woken.values()) == 500
-    assert max(woken.values()) <= 10
+    assert sum(turns.woken.values()) == 500
+    assert max(turns.woken.values()) <= 10
 
 
 # Asking for a look.
@@ -705,13 +683,12 @@ async def test_refresh_returns_after_a_look_that_began_later(
     """Also while another look is under way, which may have begun too early."""
     waiter = waiters.start(until=lambda statuses: False)
     await clock.settle()
-    assert waiter.member is not None
     source.held = asyncio.Event()
     source.put(in_state(KEY, State.IN_PROGRESS), sign=True)
     await clock.advance(0.1)
     assert len(source.looks) == 2  # under way
     source.put(complete(KEY), announced=False)
-    refresh = asyncio.create_task(waiter.member.refresh([KEY]))
+    refresh = asyncio.create_task(waiter.share.refresh([KEY]))
     await clock.settle()
     held, source.held = source.held, None
     assert not refresh.done()
@@ -720,7 +697,7 @@ async def test_refresh_returns_after_a_look_that_began_later(
     assert refresh.done()
     assert waiter.inbox.statuses[KEY].state is State.COMPLETE
     assert len(source.looks) == 3
-    (watch,) = Watch._running[asyncio.get_running_loop()].values()
+    watch = the_watch()
     (watched,) = watch.looks._targets.values()
     assert (watched.asked, watched.answering) == (
         None,
@@ -734,8 +711,7 @@ async def test_refresh_of_nothing_returns_at_once(
     """And looks at nothing."""
     waiter = waiters.start()
     await clock.settle()
-    assert waiter.member is not None
-    await waiter.member.refresh([])
+    await waiter.share.refresh([])
     assert source.looks == [KEY]
 
 
@@ -749,15 +725,11 @@ async def test_refresh_returns_although_the_watch_fails(
     class OddError(BaseException):
         pass
 
-    def fail(keys: object) -> None:
-        raise OddError
-
-    source.on_look = fail
-    assert waiter.member is not None
-    refresh = asyncio.create_task(waiter.member.refresh([KEY]))
+    source.on_look = failing(OddError)
+    refresh = asyncio.create_task(waiter.share.refresh([KEY]))
     await clock.settle()
     assert refresh.done()
-    source.on_look = lambda keys: None
+    source.on_look = calm
     source.put(complete(KEY), announced=False)
     await clock.advance(2.0)
     assert waiters.done == [True]
@@ -821,15 +793,14 @@ async def test_a_failure_after_a_long_time_is_a_new_one(
         pass
 
     def fail(keys: object) -> None:
-        source.on_look = lambda keys: None
+        source.on_look = calm
         raise OddError
 
     waiter = waiters.start()
     for _ in range(4):
         await clock.advance(300.0)
         source.on_look = fail
-        assert waiter.member is not None
-        await waiter.member.refresh([KEY])
+        await waiter.share.refresh([KEY])
         await clock.settle()
         assert waiter.inbox.statuses[KEY].state is State.UNREADABLE
         await clock.advance(1.1)
@@ -841,11 +812,7 @@ async def test_refusals_of_the_feed_do_not_hide_that_the_targets_are_seen(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
     """A role may read the data and not the feed: then targets are looked at every minute."""
-
-    def fail() -> None:
-        raise TargetAccessError("the feed is forbidden")
-
-    source.on_hints = fail
+    source.on_hints = failing(partial(TargetAccessError, "the feed is forbidden"))
     waiter = waiters.start()
     await clock.advance(10.0)
     assert waiter.states == [State.ABSENT]
