@@ -1,19 +1,18 @@
 """One look at a folder or prefix of outsiders for all who wait there."""
 
 import asyncio
-import contextvars
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 from fileflow_async.arrival import Arrival
 from fileflow_async.arrived import Arrived
 from fileflow_async.clock import Clock
 from fileflow_async.errors import FileflowError
+from fileflow_async.sharing import Shared
 from fileflow_async.storage.outside import Answer, Outside
 from fileflow_async.storage.search import Search
 
@@ -66,27 +65,22 @@ class Lookout:
         looks: How many there were.
     """
 
-    _running: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, "Lookout"]]] = (
-        WeakKeyDictionary()
-    )
+    _running: ClassVar[Shared["Lookout"]] = Shared()
 
     def __init__(self, open_outside: OpenOutside, clock: Clock) -> None:
         self.looks = 0
         self._open_outside = open_outside
         self._clock = clock
-        self._members = 0
         self._waiting: dict[Waiter, asyncio.Future[Arrived | None]] = {}
         self._asked = asyncio.Event()
         self._next = math.inf
         self._earliest = -math.inf
         self._failures = 0
-        self._task: asyncio.Task[None]
 
     @classmethod
-    @asynccontextmanager
-    async def join(
+    def join(
         cls, key: Hashable, open_outside: OpenOutside, *, clock: Clock
-    ) -> AsyncIterator["Lookout"]:
+    ) -> AbstractAsyncContextManager["Lookout"]:
         """Share this loop's lookout of a place; the last to leave ends it.
 
         Args:
@@ -94,20 +88,7 @@ class Lookout:
             open_outside: Opens it.
             clock: Where the time comes from.
         """
-        lookouts = cls._running.setdefault(asyncio.get_running_loop(), {})
-        if (lookout := lookouts.get(key)) is None:
-            lookout = lookouts[key] = cls(open_outside, clock)
-            # It outlives whoever came first: it must not be in that waiter's task group, log context or span.
-            lookout._task = asyncio.create_task(lookout._run(), context=contextvars.Context())
-        lookout._members += 1
-        try:
-            yield lookout
-        finally:
-            lookout._members -= 1
-            if not lookout._members:
-                del lookouts[key]
-                lookout._task.cancel()
-                await asyncio.wait((lookout._task,))  # the place is closed when the last has left
+        return cls._running.join(key, lambda: cls(open_outside, clock))
 
     async def news(self, waiter: Waiter) -> Arrived | None:
         """Return once a look has shown something new: how the wait ends, or None when it goes on."""
@@ -120,7 +101,8 @@ class Lookout:
         finally:
             del self._waiting[waiter]
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Look whenever somebody is to be looked for."""
         while True:
             try:
                 await self._due()

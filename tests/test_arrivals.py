@@ -261,7 +261,7 @@ async def test_the_last_one_leaving_ends_it(place: Place) -> None:
         assert asyncio.all_tasks() == before
         assert place.opened == place.closed
         assert place.clock.sleepers == 0
-    assert not Lookout._running[asyncio.get_running_loop()]
+    assert not Lookout._running._loops[asyncio.get_running_loop()]
 
 
 async def test_who_comes_after_the_last_one_begins_anew(place: Place) -> None:
@@ -451,8 +451,8 @@ def test_loops_do_not_share() -> None:
         assert place.opened == 1
 
     gc.collect()
-    before = len(Lookout._running)
+    before = len(Lookout._running._loops)
     for _ in range(3):
         asyncio.run(run())
     gc.collect()
-    assert len(Lookout._running) <= before
+    assert len(Lookout._running._loops) <= before

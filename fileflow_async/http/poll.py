@@ -1,18 +1,17 @@
 """One look at an endpoint for all who ask it the same."""
 
 import asyncio
-import contextvars
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
 from fileflow_async.clock import Clock
 from fileflow_async.errors import EndpointUnavailableError, FileflowError
 from fileflow_async.http.answer import Answer
+from fileflow_async.sharing import Shared
 
 _GAP = 0.5  # seconds between two looks at least, whoever asks
 _EARLY = 0.001  # seconds: a clock may wake us a little too soon
@@ -42,27 +41,22 @@ class Poll:
         looks: How many there were.
     """
 
-    _running: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, "Poll"]]] = (
-        WeakKeyDictionary()
-    )
+    _running: ClassVar[Shared["Poll"]] = Shared()
 
     def __init__(self, look: Callable[[], Awaitable[Sight]], clock: Clock) -> None:
         self.looks = 0
         self._look = look
         self._clock = clock
-        self._members = 0
         self._waiting: dict[asyncio.Future[Look], float] = {}
         self._asked = asyncio.Event()
         self._next = math.inf
         self._earliest = -math.inf
         self._last: Look | None = None
-        self._task: asyncio.Task[None]
 
     @classmethod
-    @asynccontextmanager
-    async def join(
+    def join(
         cls, key: Hashable, look: Callable[[], Awaitable[Sight]], *, clock: Clock
-    ) -> AsyncIterator["Poll"]:
+    ) -> AbstractAsyncContextManager["Poll"]:
         """Share this loop's poll of an endpoint; the last to leave ends it.
 
         Args:
@@ -70,20 +64,7 @@ class Poll:
             look: Sends it; that of the first to join is used.
             clock: Where the time comes from.
         """
-        polls = cls._running.setdefault(asyncio.get_running_loop(), {})
-        if (poll := polls.get(key)) is None:
-            poll = polls[key] = cls(look, clock)
-            # It outlives whoever came first: it must not be in that waiter's task group, log context or span.
-            poll._task = asyncio.create_task(poll._run(), context=contextvars.Context())
-        poll._members += 1
-        try:
-            yield poll
-        finally:
-            poll._members -= 1
-            if not poll._members:
-                del polls[key]
-                poll._task.cancel()
-                await asyncio.wait((poll._task,))  # the session is closed when the last has left
+        return cls._running.join(key, lambda: cls(look, clock))
 
     async def look(self, due: float, *, since: float) -> Look:
         """Return the next look: at the moment that is due, or before it, when others are.
@@ -103,7 +84,8 @@ class Poll:
         finally:
             self._waiting.pop(seen, None)
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Look whenever somebody is to be looked for."""
         while True:
             await self._due()
             await self._tell(await self._see())

@@ -335,7 +335,7 @@ async def test_cancelling_leaves_nothing(place: Place) -> None:
         assert task.cancelled()
         assert asyncio.all_tasks() == before
         assert place.clock.sleepers == 0
-    assert not Lookout._running[asyncio.get_running_loop()]
+    assert not Lookout._running._loops[asyncio.get_running_loop()]
 
 
 async def test_a_thousand_waits_leave_nothing(place: Place) -> None:

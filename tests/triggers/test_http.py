@@ -612,7 +612,7 @@ async def test_a_hundred_waits_for_the_same_are_one_poll(endpoint: Endpoint) -> 
     await endpoint.clock.advance(300.0)
     assert 5 <= len(endpoint.looks) <= 6
     await end(*tasks[:50], *tasks[51:], late[1])
-    assert Poll._running[asyncio.get_running_loop()] == {}
+    assert Poll._running._loops[asyncio.get_running_loop()] == {}
 
 
 @pytest.mark.parametrize(
