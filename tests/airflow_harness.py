@@ -263,6 +263,21 @@ def dag() -> DAG:
     return DAG("shop", schedule=None, start_date=NOON)
 
 
+def fired(trigger: tuple[str, dict[str, Any]]) -> Any:
+    """Run a trigger as the triggerer does, until it has fired."""
+
+    async def run() -> Any:
+        triggerer = Triggerer()
+        triggerer.create(1, trigger)
+        await triggerer.run(until=1)
+        await triggerer.stop()
+        assert triggerer.failures == {}
+        [(_, event)] = triggerer.events
+        return event
+
+    return asyncio.run(run())
+
+
 def revived(classpath: str, arguments: Mapping[str, Any]) -> BaseTrigger:
     """Return a trigger as a triggerer makes it from its row."""
     trigger: BaseTrigger = private.import_string(classpath)(**through_airflow(arguments))

@@ -3,6 +3,8 @@
 import asyncio
 import builtins
 import io
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -83,6 +85,16 @@ def loop_guard() -> Iterator[LoopGuard]:
         patch.undo()
     if guard.blocked:
         pytest.fail(f"the event loop was blocked by {', '.join(guard.blocked)}")
+
+
+@pytest.fixture
+def roomy() -> Iterator[Path]:
+    """A folder whose content goes with the test, not three runs later."""
+    path = Path(tempfile.mkdtemp(prefix="fileflow-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -43,6 +43,8 @@ from fileflow_async.testing.rehearsal import rehearse
 from tests.airflow_context import NOON, FakeRun
 from tests.pages import DOCS, PAGES, ROOT, blocks
 
+pytestmark = pytest.mark.usefixtures("root")
+
 DAGS = sorted((ROOT / "dags").glob("*.py"))
 EXPECTED = re.compile(r"# → (.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -54,15 +56,6 @@ def rows_below(page: str, header: str) -> list[list[str]]:
     start = next(number for number, line in enumerate(lines) if line.startswith(header)) + 2
     end = next(number for number in range(start, len(lines)) if not lines[number].startswith("|"))
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:end]]
-
-
-@pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
-    return folder
 
 
 class Runs:

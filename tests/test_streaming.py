@@ -1,11 +1,8 @@
 """What a task streams takes no more memory than a few pieces."""
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +13,6 @@ MIB = 1024 * 1024
 SIZE = (5 * 1024 if LONG else 256) * MIB
 BOUND = 100  # MiB: pieces of 8, some of them under way
 ALL = ("pieces", "file", "copy", "spooled", "copied")
-
-
-@pytest.fixture
-def roomy() -> Iterator[Path]:
-    """A folder whose content goes with the test, not three runs later."""
-    path = Path(tempfile.mkdtemp(prefix="fileflow-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
 
 
 @pytest.mark.slow

@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +13,6 @@ from tests.s3_servers.backdoor import Backdoor
 WHAT = "megabytes of memory for a stream"
 MIB = 1024 * 1024
 BOUND = 100 * MIB
-
-
-@pytest.fixture
-def roomy() -> Iterator[Path]:
-    """A folder whose content goes with the test, not three runs later."""
-    path = Path(tempfile.mkdtemp(prefix="fileflow-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
 
 
 @pytest.mark.slow

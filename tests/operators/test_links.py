@@ -23,13 +23,9 @@ class Logic(TaskRunner):
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The store that is configured, and the address of Airflow."""
-    (folder := tmp_path / "store").mkdir()
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", folder.as_uri())
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__DURABILITY", "none")
+def address(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Airflow, beside the store that is configured."""
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/here/")
-    return folder
 
 
 def instance(run: FakeRun, task_id: str, **fields: Any) -> Any:

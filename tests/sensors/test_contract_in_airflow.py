@@ -18,7 +18,7 @@ from fileflow_async import Dependency, DiveSensorAsync, open_store
 from fileflow_async.manifest import Producer
 from fileflow_async.sensors.arrival import ArrivalSensorAsync
 from fileflow_async.sensors.http import HttpSensorAsync
-from tests.airflow_harness import Triggerer, Worker, dag
+from tests.airflow_harness import Worker, dag, fired
 from tests.http_server import HttpServer, connect
 
 KEY = "shop/20260921T000000Z/extract/output"
@@ -81,21 +81,6 @@ class PatientWorker(Worker):
                 self.since = self.since or datetime.now(UTC) - timedelta(seconds=2)
                 result = self.run(make())
         return named(result.state), str(result.error)
-
-
-def fired(trigger: tuple[str, dict[str, Any]]) -> Any:
-    """Run a trigger as the triggerer does, until it has fired."""
-
-    async def run() -> Any:
-        triggerer = Triggerer()
-        triggerer.create(1, trigger)
-        await triggerer.run(until=1)
-        await triggerer.stop()
-        assert triggerer.failures == {}
-        [(_, event)] = triggerer.events
-        return event
-
-    return asyncio.run(run())
 
 
 def named(state: Any) -> str:

@@ -8,13 +8,9 @@ import pytest
 
 from fileflow_async.sensors.arrival import ArrivalSensorAsync
 from fileflow_async.triggers import ArrivalTrigger
-from tests.airflow_harness import Triggerer, Worker, dag
+from tests.airflow_harness import Triggerer, Worker, dag, fired
 
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deferral may end at once: there is no worker that is still on its way out."""
-    monkeypatch.setenv("AIRFLOW__FILEFLOW__MIN_DEFER_SECONDS", "0")
+pytestmark = pytest.mark.usefixtures("no_pause")
 
 
 def sensor(folder: Path, **arguments: Any) -> ArrivalSensorAsync:
@@ -25,21 +21,6 @@ def sensor(folder: Path, **arguments: Any) -> ArrivalSensorAsync:
 def put(folder: Path, name: str = "a.csv") -> None:
     (folder / name).write_text("data")
     (folder / f"{name}.done").touch()
-
-
-def fired(trigger: tuple[str, dict[str, Any]]) -> Any:
-    """Run a trigger as the triggerer does, until it has fired."""
-
-    async def run() -> Any:
-        triggerer = Triggerer()
-        triggerer.create(1, trigger)
-        await triggerer.run(until=1)
-        await triggerer.stop()
-        assert triggerer.failures == {}
-        [(_, event)] = triggerer.events
-        return event
-
-    return asyncio.run(run())
 
 
 def test_a_sensor_defers_and_resumes(tmp_path: Path) -> None:
