@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
@@ -124,6 +124,47 @@ def test_cancelling_when_nothing_runs_harms_nobody() -> None:
     with Engine() as engine:
         engine.cancel()
         assert engine.run(answer()) == 42
+
+
+def test_cancelling_that_comes_late_harms_not_the_next() -> None:
+    """What it was meant for has ended by itself."""
+    late: list[tuple[Callable[..., None], object]] = []
+
+    async def first() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", lambda call, what: late.append((call, what)))
+            engine.cancel()
+
+    async def second() -> int:
+        call, what = late.pop()
+        call(what)
+        return await answer()
+
+    with Engine() as engine:
+        engine.run(first())
+        assert engine.run(second()) == 42
+
+
+def test_what_does_not_end_is_waited_for_no_longer_than_airflow_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It kills the process some seconds after it has said so."""
+    monkeypatch.setattr("fileflow_async.engine._DRAIN", 0.05)
+    release = asyncio.Event()
+
+    async def stay() -> None:
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+
+    with Engine() as engine:
+        loop = engine._runner.get_loop()
+        at_last = threading.Timer(10.0, loop.call_soon_threadsafe, [release.set])
+        at_last.start()
+        with alarm_in(0.05), pytest.raises(TimeIsUp):
+            engine.run(stay())
+        assert at_last.is_alive()  # nobody has waited for that
+        at_last.cancel()
+        loop.call_soon(release.set)
 
 
 def test_a_context_is_held_open_over_sync_code() -> None:

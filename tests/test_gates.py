@@ -57,10 +57,11 @@ async def test_the_gates_that_are_there(gate: Gate, given: dict[str, Any], messa
 
 
 @pytest.mark.parametrize(
-    ("verdict", "passed"), [(True, True), (None, True), (False, False), ("no", False), ("", False)]
+    ("verdict", "passed"),
+    [(True, True), (None, True), (False, False), ("no", False), ("", False), (1, False)],
 )
 async def test_a_gate_is_a_function_sync_or_async(verdict: Verdict, passed: bool) -> None:
-    """True or nothing is well; False is not, and a text says why not."""
+    """True or nothing is well; False is not, and a text says why not, nor is whatever else there is."""
 
     def check(_: Facts) -> Verdict:
         return verdict
@@ -98,6 +99,17 @@ async def test_a_gate_may_only_warn(
     assert manifest is not None
     assert [(check["name"], check["passed"]) for check in manifest.checks] == [("not_empty", False)]
     assert "gate 'not_empty'" in caplog.text
+
+
+async def test_what_was_checked_before_stays_in_the_record(store: TargetStore, target: MakeTarget) -> None:
+    """The task may have looked itself."""
+    async with store.write(target()) as draft:
+        draft.checks = [{"name": "own", "passed": True, "blocking": True, "message": None}]
+        await draft.finish()
+        await pass_through(draft, [Gate(lambda _: True, "ours")])
+    record = (await store.state(target())).manifest
+    assert record is not None
+    assert [check["name"] for check in record.checks] == ["own", "ours"]
 
 
 async def test_all_that_is_wrong_is_said_at_once(store: TargetStore, target: MakeTarget) -> None:
