@@ -30,7 +30,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
-from types import TracebackType
 from typing import Self
 
 from demo.airflow_api import AirflowApi
@@ -111,12 +110,7 @@ class Airflow:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def start(self, name: str) -> None:

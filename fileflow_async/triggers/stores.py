@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from fileflow_async import _compat
@@ -105,12 +104,7 @@ class Stores:
             self._shares += (member,)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         # All are left before the first is waited for: who is cancelled meanwhile leaves none behind.
         await closed([share.leave() for share in self._shares], self._clock)
 

@@ -16,13 +16,13 @@ START_LIMIT = 30.0  # seconds; measured: 1
 _DEBIAN = Path("/usr/lib/postgresql")  # where programs are that Debian does not put on the path
 
 
-class Postgres:
-    """A PostgreSQL, which refuses to be run by root: then it is run by `nobody`.
+class Server:
+    """A server that its clients have to name a password to.
 
     Args:
-        folder: Where its data goes; whoever runs it must be able to reach it.
+        folder: What it has on disk; whoever runs it must be able to reach that.
         processes: Who runs it.
-        password: That of its only user.
+        password: What its clients have to say.
     """
 
     def __init__(self, folder: Path, processes: Processes, *, password: str) -> None:
@@ -30,6 +30,10 @@ class Postgres:
         self._processes = processes
         self._password = password
         self._port = free_port()
+
+
+class Postgres(Server):
+    """A PostgreSQL, which refuses to be run by root: then it is run by `nobody`."""
 
     @property
     def address(self) -> str:
@@ -77,20 +81,8 @@ class Postgres:
         subprocess.run(command, check=True, capture_output=True, cwd="/")
 
 
-class Redis:
-    """A Redis that keeps nothing on disk.
-
-    Args:
-        folder: Where its configuration goes.
-        processes: Who runs it.
-        password: What its clients have to say.
-    """
-
-    def __init__(self, folder: Path, processes: Processes, *, password: str) -> None:
-        self._folder = folder
-        self._processes = processes
-        self._password = password
-        self._port = free_port()
+class Redis(Server):
+    """A Redis that keeps nothing on disk."""
 
     @property
     def url(self) -> str:
