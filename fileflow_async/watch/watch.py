@@ -123,11 +123,19 @@ class Watch:
     async def _watch_once(self) -> Never:
         async with AsyncExitStack() as stack:
             source = await answer(stack.enter_async_context(self._open_source()), self.clock)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.poll.run(source))
-                # Not in a task too: a group that fails while it only waits for its tasks leaves its own one
-                # as if it had been cancelled (Python 3.11).
-                await self.looks.run(source)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self.poll.run(source))
+                    # Not in a task too: a group that fails while it only waits for its tasks leaves its own
+                    # one as if it had been cancelled (Python 3.11).
+                    await self.looks.run(source)
+            except BaseExceptionGroup:
+                # One that fails while it is cancelled cancels its task once more (from Python 3.13 on), which
+                # would cut short the closing of the store.
+                if self._is_over:
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0)
+                raise
 
 
 class Member:

@@ -1,5 +1,6 @@
 """Any encoding as UTF-8, and back."""
 
+import codecs
 import sys
 
 import pytest
@@ -67,9 +68,23 @@ def expected(data: bytes) -> str | bytes:
 
 
 def test_an_error_without_a_place_is_told_all_the_same() -> None:
-    """Some codecs know none."""
-    with pytest.raises(FormatError, match=r"^'x' is not valid punycode: "):
-        list(as_utf8([b"a-!"], "punycode", "x"))
+    """Some codecs know none; which ones depends on the version of Python."""
+
+    class Placeless(codecs.IncrementalDecoder):
+        def decode(self, data: object, final: bool = False) -> str:
+            raise UnicodeError("so it is")
+
+    def find(name: str) -> codecs.CodecInfo | None:
+        if name != "placeless":
+            return None
+        return codecs.CodecInfo(codecs.utf_8_encode, codecs.utf_8_decode, incrementaldecoder=Placeless)
+
+    codecs.register(find)
+    try:
+        with pytest.raises(FormatError, match=r"^'x' is not valid placeless: so it is$"):
+            list(as_utf8([b"a"], "placeless", "x"))
+    finally:
+        codecs.unregister(find)
 
 
 def test_what_an_encoding_has_no_word_for_is_not_written() -> None:
