@@ -349,7 +349,7 @@ async def test_an_error_in_closing_does_not_keep_the_watch_alive(
 async def test_an_error_at_the_moment_of_leaving_does_not_keep_the_watch_alive(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
-    """A TaskGroup prefers the errors of its tasks to that it is cancelled; from Python 3.13 on it cancels again."""
+    """A TaskGroup prefers its tasks' errors to a cancellation, and cancels once more from Python 3.13 on."""
 
     class OddError(BaseException):
         pass
