@@ -14,14 +14,12 @@ from fileflow_async.arrival_rules import Rules
 from fileflow_async.arrivals import Lookout, Waiter
 from fileflow_async.arrived import Arrived
 from fileflow_async.clock import Clock, SystemClock
-from fileflow_async.config import check_poke_interval, check_seconds
-from fileflow_async.criteria import check_moment
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.hooks.outside import open_outside
 from fileflow_async.storage.search import Search
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.ending import Changes, ended
-from fileflow_async.triggers.pace import Pace
+from fileflow_async.triggers.pace import Pace, check_times
 
 _CLOCK: Clock = SystemClock()
 _LAST_LOOK = 10.0  # seconds that the look at the deadline may take
@@ -99,15 +97,9 @@ class ArrivalTrigger(ArgumentsTrigger):
             on_arriving=self.on_arriving,
         )
         rules.check(search)
-        check_poke_interval(self.poke_interval)
-        check_moment(self.deadline, "deadline")
-        check_moment(self.not_before, "not_before")
-        if self.max_wait is not None:
-            check_seconds(self.max_wait, "max_wait")
+        check_times(self)
         if self.conn_id is not None and not isinstance(self.conn_id, str):
             raise ConfigError(f"conn_id must be a string, got {quoted(self.conn_id)}")
-        if not isinstance(self.backoff, bool):
-            raise ConfigError(f"backoff must be true or false, got {quoted(self.backoff)}")
         return Arrival(search, rules)
 
     async def _watch(self, arrival: Arrival, clock: Clock) -> Arrived:

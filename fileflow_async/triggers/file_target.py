@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from airflow.triggers.base import TriggerEvent
 
 from fileflow_async.clock import Clock, SystemClock
-from fileflow_async.config import check_poke_interval, check_seconds
-from fileflow_async.criteria import Criteria, Policy, When, check_moment
-from fileflow_async.errors import ConfigError, quoted
+from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.ending import ended
-from fileflow_async.triggers.pace import Pace
+from fileflow_async.triggers.pace import Pace, check_times
 from fileflow_async.triggers.progress import Progress
 from fileflow_async.triggers.stores import Store, Stores, stores_of
 from fileflow_async.waiting import Wait
@@ -88,13 +86,7 @@ class FileTargetTrigger(ArgumentsTrigger):
             ),
         )
         wait.check()
-        check_poke_interval(self.poke_interval)
-        check_moment(self.deadline, "deadline")
-        check_moment(self.not_before, "not_before")
-        if self.max_wait is not None:
-            check_seconds(self.max_wait, "max_wait")
-        if not isinstance(self.backoff, bool):
-            raise ConfigError(f"backoff must be true or false, got {quoted(self.backoff)}")
+        check_times(self)
         return wait
 
     async def _watch(self, wait: Wait, stores: Sequence[Store], clock: Clock) -> WaitEvent:

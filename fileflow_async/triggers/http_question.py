@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from fileflow_async.config import check_poke_interval, check_seconds
-from fileflow_async.criteria import check_moment
 from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.hooks.http import HttpAsyncHook
 from fileflow_async.http.answer import Answer
@@ -22,6 +20,7 @@ from fileflow_async.http.waiter import KEPT, HttpWait, Told
 from fileflow_async.manifest import Producer
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, check_key
+from fileflow_async.triggers.pace import check_times
 
 if TYPE_CHECKING:
     from fileflow_async.triggers.http import HttpTrigger
@@ -113,13 +112,7 @@ async def stored(store: TargetStore, key: str, answer: Answer, producer: Produce
 
 
 def _check(trigger: "HttpTrigger") -> None:
-    check_poke_interval(trigger.poke_interval)
-    check_moment(trigger.deadline, "deadline")
-    check_moment(trigger.not_before, "not_before")
-    if trigger.max_wait is not None:
-        check_seconds(trigger.max_wait, "max_wait")
-    if not isinstance(trigger.backoff, bool):
-        raise ConfigError(f"backoff must be true or false, got {quoted(trigger.backoff)}")
+    check_times(trigger)
     for name in _TEXTS:
         if (value := getattr(trigger, name)) is not None and not isinstance(value, str):
             raise ConfigError(f"{name} must be a string, got {quoted(value)}")

@@ -1,4 +1,35 @@
-"""How a wait becomes more patient."""
+"""When a wait looks."""
+
+from typing import Protocol
+
+from fileflow_async.config import check_poke_interval, check_seconds
+from fileflow_async.criteria import check_moment
+from fileflow_async.errors import ConfigError, quoted
+
+
+class Timed(Protocol):
+    """A trigger, by the arguments that every one that waits has for it."""
+
+    poke_interval: float
+    backoff: bool
+    max_wait: float | None
+    deadline: float | None
+    not_before: float | None
+
+
+def check_times(trigger: Timed) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        ConfigError: An argument is out of its range.
+    """
+    check_poke_interval(trigger.poke_interval)
+    check_moment(trigger.deadline, "deadline")
+    check_moment(trigger.not_before, "not_before")
+    if trigger.max_wait is not None:
+        check_seconds(trigger.max_wait, "max_wait")
+    if not isinstance(trigger.backoff, bool):
+        raise ConfigError(f"backoff must be true or false, got {quoted(trigger.backoff)}")
 
 
 class Pace:
