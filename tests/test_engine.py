@@ -164,7 +164,8 @@ def test_what_does_not_end_is_waited_for_no_longer_than_airflow_does(monkeypatch
             engine.run(stay())
         assert at_last.is_alive()  # nobody has waited for that
         at_last.cancel()
-        loop.call_soon(release.set)
+        release.set()
+        assert engine.run(answer()) == 42
 
 
 def test_a_context_is_held_open_over_sync_code() -> None:
