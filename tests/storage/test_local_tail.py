@@ -384,11 +384,10 @@ async def test_failing_to_watch_is_not_tried_again_at_once(
     assert tried == [1]
 
 
-async def test_where_the_system_has_no_inotify_nothing_wakes_anybody(
+async def follow_by_polls(
     local: LocalStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so once."""
-    monkeypatch.setattr("ctypes.CDLL", lambda *args, **kwargs: object())
+    """Follow a feed of which nothing gives a sign, for longer than it takes to try that again."""
     monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
     await put(local, "a")
     with caplog.at_level(logging.INFO, "fileflow_async"):
@@ -396,6 +395,14 @@ async def test_where_the_system_has_no_inotify_nothing_wakes_anybody(
             for _ in range(3):
                 await nothing_comes(tail)
             assert await tail.names() == ["a"]
+
+
+async def test_where_the_system_has_no_inotify_nothing_wakes_anybody(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so once."""
+    monkeypatch.setattr("ctypes.CDLL", lambda *args, **kwargs: object())
+    await follow_by_polls(local, monkeypatch, caplog)
     assert said(caplog) == ["[Errno 38] this system has no inotify"]
 
 
@@ -408,13 +415,7 @@ async def test_a_limit_of_the_system_is_said_in_the_log(
         raise OSError(28, "inotify_add_watch: No space left on device")
 
     monkeypatch.setattr(Inotify, "watch", fail)
-    monkeypatch.setattr(local_watcher, "_RETRY", 0.0)
-    await put(local, "a")
-    with caplog.at_level(logging.INFO, "fileflow_async"):
-        async with local.tail(FEED) as tail:
-            for _ in range(3):
-                await nothing_comes(tail)
-            assert await tail.names() == ["a"]
+    await follow_by_polls(local, monkeypatch, caplog)
     assert said(caplog) == ["[Errno 28] inotify_add_watch: No space left on device"]
 
 
