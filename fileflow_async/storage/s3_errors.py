@@ -48,6 +48,9 @@ CODES: Mapping[str, Kind] = {
     "BadDigest": Kind.TRANSIENT,
     "IncompleteBody": Kind.TRANSIENT,
     "InvalidDigest": Kind.TRANSIENT,
+    "InvalidPart": Kind.TRANSIENT,  # the list of parts, which is all that we say of them, was damaged
+    "InvalidPartOrder": Kind.TRANSIENT,
+    "MalformedXML": Kind.TRANSIENT,
     "XAmzContentSHA256Mismatch": Kind.TRANSIENT,
     "XAmzContentChecksumMismatch": Kind.TRANSIENT,
     "OperationAborted": Kind.CONFLICT,

@@ -408,6 +408,25 @@ async def test_taking_back_has_an_end(
     assert logged[0].endswith("(TimeoutError)")
 
 
+@pytest.mark.parametrize(
+    ("said", "heard"), [(b"<PartNumber>2", b"<PartNumber>9"), (b"<Part>", b"<Qart>")], ids=["part", "XML"]
+)
+async def test_a_list_of_parts_that_is_damaged_on_its_way_is_sent_again(
+    storage: S3Storage, proxy: Proxy, bucket: Backdoor, said: bytes, heard: bytes
+) -> None:
+    """No checksum covers it, but it makes no sense."""
+
+    def bend(request: Request) -> Request:
+        body = request.body.replace(said, heard, 1)
+        assert body != request.body
+        return Request(request.method, request.target, request.headers, body)
+
+    proxy.spoil(Fault("damaged list", bend=bend), "CompleteMultipartUpload")
+    await create(storage, "x")
+    assert await bucket.get("ff/x") == DATA
+    assert proxy.counts["CompleteMultipartUpload"] == 2
+
+
 # A reply to the last request that did not arrive.
 
 
