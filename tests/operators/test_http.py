@@ -163,6 +163,38 @@ def test_a_part_that_was_not_asked_for_is_refused(run: FakeRun, root: Path, http
     assert nothing_is_published(root)
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (f"bytes 1000-{len(DATA) - 1}/{len(DATA) + 1}", "another part of it came"),
+        ("bytes 1000-1999/*", f"2000 bytes came of {len(DATA)}"),
+    ],
+    ids=["another length", "too little"],
+)
+def test_a_part_that_does_not_make_it_whole_is_refused(
+    run: FakeRun, root: Path, http_server: HttpServer, part: str, words: str
+) -> None:
+    """The first answer has said how much there is."""
+    rest = says(206, DATA[1000:2000], {"ETag": '"1"', "Content-Range": part})
+    url = http_server.on("/a", breaking(DATA, 1000), rest)
+    with pytest.raises(EndpointAnswerError, match=words):
+        brought(run, root, task(url))
+    assert nothing_is_published(root)
+
+
+@pytest.mark.parametrize("what", ["a post", "packed"])
+def test_what_cannot_go_on_is_not_asked_for_again(
+    run: FakeRun, root: Path, http_server: HttpServer, what: str
+) -> None:
+    """A POST may do something twice; of what is packed nobody knows where it broke."""
+    packed = breaking(gzip.compress(DATA), 200_000, more={"Content-Encoding": "gzip"})
+    url = http_server.on("/a", packed if what == "packed" else breaking(DATA, 1000))
+    with pytest.raises(EndpointUnavailableError):
+        brought(run, root, task(url, method="GET" if what == "packed" else "POST"))
+    assert http_server.count("/a") == 1
+    assert nothing_is_published(root)
+
+
 def test_what_never_gets_whole_fails_in_the_end(
     run: FakeRun, root: Path, http_server: HttpServer, clock: ImpatientClock
 ) -> None:
@@ -269,6 +301,9 @@ def test_more_than_is_allowed_is_refused(run: FakeRun, root: Path, http_server: 
     ):
         with pytest.raises(EndpointAnswerError, match="larger than 100000 bytes"):
             brought(run, root, task(http_server.on(path, says(200, body, headers)), max_size=100_000))
+    url = http_server.on("/c", breaking(DATA, 200_000))
+    with pytest.raises(EndpointAnswerError, match="larger than"):  # all of it counts, however it came
+        brought(run, root, task(url, max_size=250_000))
     assert nothing_is_published(root)
 
 
@@ -340,6 +375,16 @@ def test_pages_may_be_counted(run: FakeRun, root: Path, http_server: HttpServer)
     http_server.on("/a", page([1]), page([2]), page([]))
     assert brought(run, root, task(f"{http_server.url}/a", pages=PageNumber(start=0))) == b"1\n2\n"
     assert [seen.query for seen in http_server.seen["/a"]] == ["page=0", "page=1", "page=2"]
+
+
+def test_no_more_pages_are_asked_for_than_allowed(run: FakeRun, root: Path, http_server: HttpServer) -> None:
+    """The one that is empty is one of them."""
+    url = http_server.on("/a", page([1]), page([2]), page([]))
+    with pytest.raises(EndpointAnswerError, match="more than 2 pages"):
+        brought(run, root, task(url, pages=PageNumber(), max_pages=2))
+    assert http_server.count("/a") == 2
+    url = http_server.on("/b", page([1]), page([2]), page([]))
+    assert brought(run, root, task(url, pages=PageNumber(), max_pages=3)) == b"1\n2\n"
 
 
 def test_a_page_that_fails_is_asked_for_again(run: FakeRun, root: Path, http_server: HttpServer) -> None:

@@ -639,6 +639,14 @@ async def test_whatever_the_answer_may_depend_on_is_not_shared(
     await end(*tasks)
 
 
+async def test_another_body_is_another_request(endpoint: Endpoint) -> None:
+    """Though all around it is the same."""
+    tasks = [waiting(endpoint, data="x"), waiting(endpoint, data="y"), waiting(endpoint, data="x")]
+    await endpoint.clock.advance(6.0)
+    assert len(endpoint.looks) == 2
+    await end(*tasks)
+
+
 async def test_a_patient_wait_counts_refusals_at_its_own_pace(endpoint: Endpoint) -> None:
     """That somebody else looks every ten seconds does not make its three intervals shorter."""
     endpoint.sight = answered(403)
