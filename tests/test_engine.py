@@ -108,6 +108,32 @@ def test_a_signal_in_the_middle_of_a_callback_is_not_lost() -> None:
         assert engine.run(answer()) == 42
 
 
+def test_a_signal_in_the_middle_of_a_coroutine_is_not_lost() -> None:
+    """The handler's exception is raised where the program happens to be, and the next call finds a loop."""
+
+    async def struck() -> None:
+        await asyncio.sleep(0)
+        raise TimeIsUp
+
+    with Engine() as engine:
+        with pytest.raises(TimeIsUp):
+            engine.run(struck())
+        assert engine.run(answer()) == 42
+
+
+def test_a_mistake_in_a_callback_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """As asyncio does: it is no reason to stop."""
+
+    async def work() -> int:
+        asyncio.get_running_loop().call_soon(divmod, 1, 0)
+        await asyncio.sleep(0.01)
+        return await answer()
+
+    with Engine() as engine:
+        assert engine.run(work()) == 42
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_cancelling_from_elsewhere_ends_what_runs_with_its_clean_up() -> None:
     """This is what on_kill does, in the signal handler of a task that is killed."""
     patient = Patient()

@@ -271,6 +271,12 @@ async def test_compressed_bodies_are_unpacked(http_server: HttpServer, encoding:
     assert (await fetched(http_server.on("/a", says(200, packed, headers)))).body == text
 
 
+async def test_a_body_of_no_bytes_is_one(http_server: HttpServer) -> None:
+    """Whatever its head says of how it is packed."""
+    url = http_server.on("/a", writes(HEAD + b"Content-Length: 0\r\n" + GZIP))
+    assert (await fetched(url)).body == b""
+
+
 async def test_a_bomb_is_put_down_before_it_goes_off(http_server: HttpServer) -> None:
     """256 MiB in 256 kB: no more of it is unpacked than the limit, and the answer has no body."""
     url = http_server.on("/a", says(200, await asyncio.to_thread(bomb, 256), {"Content-Encoding": "gzip"}))
