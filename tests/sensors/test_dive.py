@@ -27,8 +27,9 @@ from fileflow_async.errors import (
     TargetEmptyError,
 )
 from fileflow_async.manifest import Producer
-from fileflow_async.target import Target
+from fileflow_async.target import Slot, Target
 from fileflow_async.triggers import FileTargetStartTrigger
+from fileflow_async.triggers.file_target_start import from_payload, to_payload
 from tests.airflow_context import NOON, FakeRun
 from tests.sensors.modes import MODES, carried_out, deferral, event_of, modes, resumed
 
@@ -564,6 +565,59 @@ def test_a_start_in_the_triggerer_keeps_both_limits(
     ends = min(arguments.timeout, limits.get("execution_timeout", arguments.timeout))
     vars(trigger)["timeout_after"] = now + ends  # as Airflow does
     assert trigger.resolved().deadline == pytest.approx(now.timestamp() + patience)
+
+
+def test_a_start_in_the_triggerer_waits_as_any_other(run: FakeRun) -> None:
+    """Whatever the sensor was told, both of its triggers know."""
+    waiting = sensor_in(
+        "deferred",
+        start_from_trigger=True,
+        when="any",
+        poke_interval=7.0,
+        on_empty="wait",
+        on_corrupt="skip",
+        on_abandoned="fail",
+        exponential_backoff=True,
+        max_wait=timedelta(seconds=90),
+        fileflow_conn_id="lake",
+    )
+    context = run.context("wait")
+    assert waiting.start_trigger_args is not None
+    slot = waiting.render_template(waiting.slot, context)
+    start = FileTargetStartTrigger(**{**(waiting.start_trigger_args.trigger_kwargs or {}), "slot": slot})
+    other = waiting.trigger(context, deadline=1.0, not_before=None)
+    others = {"deadline": None, "not_before": None, "newer_than": None}
+    assert start.resolved().serialize()[1] | others == other.serialize()[1] | others
+    assert (other.backoff, other.max_wait, other.poke_interval) == (True, 90.0, 7.0)
+    assert (other.when, other.conn_id) == ("any", "lake")
+    assert (other.on_empty, other.on_corrupt, other.on_abandoned) == ("wait", "skip", "fail")
+
+
+@pytest.mark.parametrize(
+    "dependency",
+    [
+        Dependency("t"),
+        Dependency("t", dag_id="other", name="orders", map_index=3, offset=timedelta(hours=-1)),
+        Dependency("t", name=["a", "b"], slot=["key=x", "key=y"], map_index=[1, 2]),
+    ],
+    ids=str,
+)
+def test_a_dependency_is_read_back_as_it_was_written(dependency: Dependency) -> None:
+    """As JSON, which Airflow stores with the DAG."""
+    slot = Slot(logical_date=NOON)
+    read = from_payload(json.loads(json.dumps(to_payload(dependency))))
+    assert read.targets(dag_id="shop", slot=slot) == dependency.targets(dag_id="shop", slot=slot)
+
+
+@pytest.mark.parametrize("backstop", [-1.0, float("nan"), "soon", None])
+async def test_a_backstop_that_is_none_is_an_error_of_its_task(backstop: Any) -> None:
+    """With it the wait would end behind Airflow's own end of it, or never."""
+    slot = '{"logical_date": null, "partition_key": null, "run_id": "r"}'
+    trigger = FileTargetStartTrigger(
+        slot=slot, dag_id="shop", dependencies=[], fileflow_root="file:///x", backstop=backstop
+    )
+    with pytest.raises(ConfigError, match="backstop must be a number of seconds >= 0"):
+        await anext(trigger.run())
 
 
 async def anext_of(trigger: Any) -> Any:
