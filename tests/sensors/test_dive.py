@@ -27,6 +27,7 @@ from fileflow_async.errors import (
     TargetEmptyError,
 )
 from fileflow_async.manifest import Producer
+from fileflow_async.outcome import Outcome
 from fileflow_async.target import Slot, Target
 from fileflow_async.triggers import FileTargetStartTrigger
 from fileflow_async.triggers.file_target_start import from_payload, to_payload
@@ -261,6 +262,52 @@ def test_a_sensor_works_on_what_it_waited_for(run: FakeRun, mode: str, logic: An
     assert read(run.target("wait")) == 42
     assert Reference.from_payload(result).target == run.target("wait").key
     assert run.xcoms["wait", -1, "fileflow"] == {"output": result}
+
+
+def test_the_logic_works_on_what_was_waited_for(run: FakeRun) -> None:
+    """Though something newer is committed before it begins."""
+    waiting, context = sensor_in("deferred", python_object=Add), run.context("wait")
+    commit(run.target("extract"), b"1")
+    with waiting.running():
+        event = waiting.look(context)
+        assert event is not None
+        commit(run.target("extract"), b"100")
+        waiting.arrived(context, event)
+    assert read(run.target("wait")) == 2
+
+
+def test_a_commit_before_the_run_does_not_count_where_that_is_asked_for(run: FakeRun) -> None:
+    """Neither for the look nor for the trigger."""
+    orders = {"orders": Dependency("extract", newer_than="run")}
+    waiting, context = sensor_in("deferred", data_dependencies=orders), run.context("wait")
+    began = context["dag_run"].start_date
+    assert began is not None
+    trigger = waiting.trigger(context, deadline=1.0, not_before=None)
+    assert trigger.newer_than == {run.target("extract").key: began.timestamp()}
+    with waiting.running():
+        run.start_date = datetime.now(UTC) + timedelta(hours=1)
+        commit(run.target("extract"))
+        assert waiting.look(run.context("wait")) is None
+        run.start_date = datetime.now(UTC) - timedelta(hours=1)
+        assert waiting.look(run.context("wait")) is not None
+
+
+def test_what_looks_damaged_is_looked_at_again(run: FakeRun) -> None:
+    """It may be a clean-up that is seen half way: one look does not end the wait."""
+    corrupt(run)
+    waiting = sensor_in("deferred")
+    with waiting.running():
+        assert waiting.look(run.context("wait")) is None
+    assert waiting.is_in_doubt
+
+
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_each_policy_is_that_of_its_outcome(policy: Any) -> None:
+    """Those of other outcomes are not asked for."""
+    for outcome in (Outcome.EMPTY, Outcome.CORRUPT, Outcome.ABANDONED):
+        waiting = sensor_in("deferred", task_id=f"wait_{outcome}", **{f"on_{outcome}": policy})
+        assert waiting.policy_of(outcome) == policy
+        assert waiting.policy_of(Outcome.FAILED) == "fail"
 
 
 def test_the_logic_is_told_of_what_happens(run: FakeRun) -> None:
