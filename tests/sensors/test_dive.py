@@ -301,6 +301,15 @@ def test_what_looks_damaged_is_looked_at_again(run: FakeRun) -> None:
     assert waiting.is_in_doubt
 
 
+def test_an_outage_is_no_doubt(run: FakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may last for hours, for which no slot is held."""
+    waiting = sensor_in("deferred")
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", "/nowhere/at/all")
+    with waiting.running():
+        assert waiting.look(run.context("wait")) is None
+    assert not waiting.is_in_doubt
+
+
 @pytest.mark.parametrize("policy", ["fail", "skip"])
 def test_each_policy_is_that_of_its_outcome(policy: Any) -> None:
     """Those of other outcomes are not asked for."""

@@ -125,6 +125,15 @@ def test_what_comes_later_is_waited_for(run: FakeRun, endpoint: HttpServer, mode
     assert endpoint.count("/a") == 3
 
 
+def test_a_stored_answer_is_of_this_try(run: FakeRun, endpoint: HttpServer) -> None:
+    """The triggerer commits it, and knows nothing of the task but what it is told."""
+    context = run.context("ask")
+    trigger = sensor("deferred", store_response=True).trigger(context, deadline=1.0, not_before=2.0)
+    assert trigger.store_as == run.target("ask", name="response").key
+    assert trigger.producer["task_id"] == "ask"
+    assert (trigger.deadline, trigger.not_before) == (1.0, 2.0)
+
+
 @modes
 def test_the_time_is_over(run: FakeRun, endpoint: HttpServer, mode: str) -> None:
     """An error that Airflow does not retry, and that says what was seen last."""
