@@ -309,6 +309,15 @@ def test_it_waits_and_then_works(
     assert [each["target"] for each in record["inputs"]] == [run.target("ask", name="response").key]
 
 
+def test_a_retry_after_its_own_commit_asks_nobody(run: FakeRun, endpoint: HttpServer) -> None:
+    """When that is wanted: the answer may be another by now."""
+    endpoint.on("/a", says(200, '{"n": 4}', {"Content-Type": "application/json"}), says(500))
+    waiter = sensor(python_object=Double, skip_if_committed=True, retries=3)
+    result = waiter.execute(run.context("ask", try_number=1, max_tries=3))
+    assert waiter.execute(run.context("ask", try_number=2, max_tries=3)) == result
+    assert endpoint.count("/a") == 1
+
+
 MISSED: list[Any] = []
 
 
