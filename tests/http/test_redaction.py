@@ -42,6 +42,11 @@ def test_the_longer_of_two_secrets_goes_first() -> None:
     assert Redactor(["secret", "secret-and-more"]).text("secret-and-more") == "***"
 
 
+def test_a_secret_is_hidden_in_the_path_of_a_url() -> None:
+    """Some servers want it there."""
+    assert Redactor(["secret"]).url("https://h/secret/x?a=b") == "https://h/***/x?a=***"
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

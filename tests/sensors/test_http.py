@@ -210,19 +210,21 @@ def test_an_event_that_is_none_is_an_error(run: FakeRun) -> None:
             resumed(sensor(task_id=f"ask{number}"), run.context("ask"), event)
 
 
-def test_the_trigger_gets_what_the_sensor_is_told(run: FakeRun) -> None:
+@pytest.mark.parametrize("body", [{"json": {"c": [1]}}, {"data": "c"}], ids=["json", "data"])
+def test_the_trigger_gets_what_the_sensor_is_told(run: FakeRun, body: dict[str, Any]) -> None:
     """Each argument, and no secret."""
     arguments: dict[str, Any] = {
         "method": "POST",
         "request_params": {"a": 1},
         "headers": {"A": "b"},
-        "json": {"c": [1]},
+        **body,
         "ok_status": [200],
         "wait_status": [202],
         "fail_status": [410],
         "json_path": "$.a",
         "expected": 7,
         "response_check": f"{__name__}.is_done",
+        "changed": True,
         "etag": '"1"',
         "last_modified": "a",
         "keep_headers": ["Date"],
