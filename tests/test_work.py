@@ -1,6 +1,7 @@
 """What one try reads and writes: all published at its end, or none."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -97,6 +98,17 @@ async def test_outputs_become_values_all_at_once_at_the_end(store: TargetStore) 
     assert status.manifest is not None
     assert status.manifest.producer == PRODUCER
     assert [(each.target, each.sha256) for each in status.manifest.inputs] == [(orders.target, orders.sha256)]
+
+
+async def test_an_output_tells_which_days_it_is_about(store: TargetStore) -> None:
+    """As its run does."""
+    days = ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z")
+    async with Work(store, replace(assignment(), interval=days)) as work:
+        await work.save("x")
+        reference = (await work.publish())["output"]
+    record = (await store.version(reference)).manifest
+    assert record is not None
+    assert record.interval == days
 
 
 async def test_an_output_that_was_opened_and_not_finished_publishes_none(store: TargetStore) -> None:
