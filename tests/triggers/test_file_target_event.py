@@ -15,7 +15,7 @@ from fileflow_async.status import State
 from fileflow_async.target import Reference
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.triggers import FileTargetEventTrigger
-from fileflow_async.triggers.cursor import _key
+from fileflow_async.triggers.cursor import Cursor, _key
 from tests.airflow_harness import AssetStates
 from tests.planting import OLD, plant_commit, put
 from tests.triggers.memory_stores import ROOT, Stores, replaced, waiting
@@ -373,3 +373,27 @@ async def test_a_wrong_argument_is_said_a_minute_late(
     assert not triggerer.task.done()
     await clock.advance(2.0)
     assert isinstance(triggerer.task.exception(), error)
+
+
+async def test_the_last_is_the_newest_that_anybody_has_announced() -> None:
+    """Another triggerer may have been further; and one that cannot be asked may have been, too."""
+
+    class State:
+        def __init__(self, value: Any) -> None:
+            self.value = value
+
+        async def aget(self, key: str) -> Any:
+            if isinstance(self.value, Exception):
+                raise self.value
+            return {"data": self.value}
+
+        async def aset(self, key: str, value: Any) -> None: ...
+
+    for elsewhere, last in (("a", "b"), ("c", "c")):
+        states: Any = [State(elsewhere)]
+        cursor = Cursor(states)
+        cursor.announce("place", Reference(target="t", data="b", size=1, sha256=""), 0.0)
+        assert await cursor.last("place") == last
+    broken: Any = [State(KeyError("odd"))]
+    with pytest.raises(StorageUnavailableError, match="cannot be read: 'odd'"):
+        await Cursor(broken).last("place")
