@@ -152,7 +152,7 @@ def test_what_only_looks_is_executed(tmp_path: Path) -> None:
     assert {name: code for name, (code, _) in seen.items()} == dict.fromkeys(LOOKS, 0)
     assert "ok      read: what was written is read back\n" in seen["doctor"][1]
     assert all(EXTRACT.key in seen[name][1] for name in ("ls", "show"))
-    assert "1 versions of 1 targets read, 5 bytes; 0 without a commit; 0 damaged" in seen["verify"][1]
+    assert "1 version of 1 target read, 5 bytes; 0 without a commit; 0 damaged" in seen["verify"][1]
 
 
 def known_settings() -> set[tuple[str, str]]:

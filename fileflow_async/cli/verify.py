@@ -65,7 +65,8 @@ async def run(options: argparse.Namespace, output: Output) -> int:
     else:
         output.table(("DAMAGED", "DATA", "WHY"), findings.damaged)
         output.line(
-            f"{findings.read} versions of {len(keys)} targets read, {findings.size} bytes; "
+            f"{_many(findings.read, 'version')} of {_many(len(keys), 'target')} read, "
+            f"{_many(findings.size, 'byte')}; "
             f"{findings.uncommitted} without a commit; {len(findings.damaged)} damaged"
         )
     return Exit.NO if findings.damaged else Exit.OK
@@ -119,3 +120,7 @@ async def _verify_version(store: TargetStore, version: Status, findings: _Findin
         findings.damaged.append((version.key, record.data, str(error)))
     else:
         findings.read += 1
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
