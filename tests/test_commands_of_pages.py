@@ -72,7 +72,7 @@ def make(*arguments: str) -> None:
     """The targets are there, and what they are given is understood."""
     targets = [word for word in arguments if "=" not in word]
     variables = dict(word.split("=", 1) for word in arguments if "=" in word)
-    recipes = [re.search(rf"^{target}:.*\n(\t.*\n)+", MAKEFILE, re.MULTILINE) for target in targets]
+    recipes = [re.search(rf"^{target}:.*\n(\t.*\n)*", MAKEFILE, re.MULTILINE) for target in targets]
     assert all(recipes), targets
     recipe = "".join(found[0] for found in recipes if found)
     for name, value in variables.items():
