@@ -43,7 +43,9 @@ def main() -> int:
     home = Path(tempfile.mkdtemp(prefix="fileflow-demo-"))
     screen, code = Screen(), 1
     try:
-        code = run(home, screen, port=arguments.port or usual_port(), once=arguments.once)
+        # Who stays looks around at the usual port; those that end by themselves may run beside each other.
+        port = arguments.port or (None if arguments.once else usual_port())
+        code = run(home, screen, port=port, once=arguments.once)
     except (ProcessError, TimeoutError, httpx.HTTPError) as error:
         screen.problem(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:

@@ -492,6 +492,18 @@ class TestZombies:
         storage.blind = False
         assert await store.read(target()) == b"newer"
 
+    async def test_a_storage_that_fails_is_told_instead_of_why_nothing_is_there(
+        self, clock: FakeClock, target: MakeTarget
+    ) -> None:
+        """The reason is looked for after the version, and may not be seen any more."""
+
+        class Failing(MemoryStorage):
+            async def list_each(self, folders: Sequence[str]) -> Any:
+                return {folder: StorageUnavailableError("down") for folder in folders}
+
+        with pytest.raises(StorageUnavailableError, match="down"):
+            await TargetStore(Failing(clock=clock), clock=clock).read(target())
+
     async def test_a_zombie_that_was_raised_above_a_try_under_way_is_refused_after_it(
         self, store: TargetStore, storage: MemoryStorage, target: MakeTarget
     ) -> None:
