@@ -25,6 +25,7 @@ older = 3.1 3.2
 at_airflow = tests/triggers tests/sensors tests/operators tests/test_compat.py --ignore=tests/operators/test_example_dags.py
 matrix: $(older:%=matrix-%)  ## the demo, and the tests of triggers, sensors and operators, with each older Airflow
 
+.PRECIOUS: .venv-%/stamp
 matrix-%: .venv-%/stamp
 	@echo "Airflow $*"
 	@.venv-$*/bin/python -m demo --once
