@@ -23,7 +23,7 @@ _DATE = "%Y%m%dT%H%M%S"
 _END = 253_402_300_799_999  # the last millisecond that a token can name: nothing could be newer than it
 
 # Seeded by the system, once a process. To ask the system for each attempt lets go of the interpreter lock on
-# the event loop, which beside busy threads gets it back only after a while: it took a third of all commits.
+# the event loop, which beside busy threads gets it back only after a while. ADR 0031
 _nonces = random.Random()
 os.register_at_fork(after_in_child=_nonces.seed)
 
