@@ -15,7 +15,8 @@ from fileflow_async.hooks.http import HttpAsyncHook, insisted
 from fileflow_async.http.checksum import parse_checksum
 from fileflow_async.http.request import Request
 from fileflow_async.operators.dive import result_of
-from fileflow_async.operators.request import RequestOperator, has_template
+from fileflow_async.operators.request import RequestOperator
+from fileflow_async.templates import has_template
 from fileflow_async.work import Work
 
 if TYPE_CHECKING:

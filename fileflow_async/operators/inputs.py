@@ -14,6 +14,7 @@ from fileflow_async.set_status import set_of
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, Slot, Target
 from fileflow_async.target_set import names_of
+from fileflow_async.templates import has_template
 
 XCOM_KEY = "fileflow"
 
@@ -112,15 +113,9 @@ def _rendered(operator: BaseOperator, dependency: Dependency, context: Context) 
     """
     texts = {name: getattr(dependency, name) for name in ("task_id", "dag_id", "slot")}
     filled = {
-        name: operator.render_template(text, context) for name, text in texts.items() if _has_template(text)
+        name: operator.render_template(text, context) for name, text in texts.items() if has_template(text)
     }
     for name, value in filled.items():
         if not value or value == "None":
             raise ConfigError(f"target template {texts[name]!r} rendered to an empty name")
     return replace(dependency, **filled) if filled else dependency
-
-
-def _has_template(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_has_template(each) for each in value)
-    return isinstance(value, str) and ("{{" in value or "{%" in value)

@@ -38,8 +38,3 @@ class RequestOperator(DiveOperator):
         self.data = data
         self.json = json
         self.max_redirects = max_redirects
-
-
-def has_template(*values: object) -> bool:
-    """Tell whether there is a template in one of them, however deep."""
-    return any("{{" in text or "{%" in text for text in map(repr, values))

@@ -14,6 +14,7 @@ from fileflow_async.errors import FileflowError, TargetSupersededError
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.storage.search import Search
+from fileflow_async.templates import has_template
 
 if TYPE_CHECKING:  # ADR 0030
     from fileflow_async.storage.outside import Answer
@@ -171,8 +172,7 @@ class ArrivalSensorAsync(WaitingSensor):
 
     def _check(self) -> None:
         """Refuse what can be seen to be wrong when the DAG is parsed; templates cannot."""
-        templated = any("{{" in text or "{%" in text for text in map(str, self._words().values()))
-        self._rules().check(None if templated else self._search())
+        self._rules().check(None if has_template(self._words()) else self._search())
 
     def _search(self) -> Search:
         return Search.of(**self._words())

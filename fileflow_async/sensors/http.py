@@ -14,11 +14,12 @@ from fileflow_async.http.version import Version
 from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import result_of
 from fileflow_async.operators.diving import hand_on
-from fileflow_async.operators.request import RequestOperator, has_template
+from fileflow_async.operators.request import RequestOperator
 from fileflow_async.operators.tries import assignment
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
+from fileflow_async.templates import has_template
 from fileflow_async.triggers.http import HttpTrigger
 from fileflow_async.triggers.http_question import Question
 

@@ -13,6 +13,7 @@ from fileflow_async.criteria import Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.target import Slot
+from fileflow_async.templates import has_template
 from fileflow_async.triggers.arguments import ArgumentsTrigger
 from fileflow_async.triggers.file_target import FileTargetTrigger
 from fileflow_async.triggers.start import BACKSTOP
@@ -117,7 +118,7 @@ def to_payload(dependency: Dependency) -> dict[str, Any]:
             f"the dependency on {dependency.task_id!r} has map_index='all' or newer_than; only a worker can "
             "resolve them, so the task cannot start from the trigger"
         )
-    if any("{{" in str(text) or "{%" in str(text) for text in texts):
+    if has_template(texts):
         raise ConfigError(
             f"the dependency on {dependency.task_id!r} has templates; only a worker can fill them in, so the "
             "task cannot start from the trigger"
