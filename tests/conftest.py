@@ -15,6 +15,7 @@ from typing import Protocol
 
 import pytest
 from blockbuster import BlockBuster, BlockBusterFunction, BlockingError
+from hypothesis import HealthCheck, settings
 
 from fileflow_async.clock import SystemClock
 from fileflow_async.storage.local import LocalStorage
@@ -28,6 +29,10 @@ from tests.s3_servers.backdoor import Backdoor
 
 pytest_plugins = ["tests.http_server", "tests.s3_servers.fixtures", "tests.shop"]
 pytest.register_assert_rewrite("fileflow_async.testing.storage_contract")
+
+# Machines are shared: how long an example takes says nothing, and the first in a new clone makes tables.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 NOON = datetime(2026, 11, 20, tzinfo=UTC)
 
