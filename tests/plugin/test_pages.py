@@ -1,12 +1,18 @@
 """The page of targets: what it shows, and to whom."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
 from airflow.api_fastapi.core_api.security import get_user
+from httpx import ASGITransport, AsyncClient
 
-from fileflow_async import Producer
+from fileflow_async import Producer, open_store
 from fileflow_async.manifest import Input
+from fileflow_async.plugin import application as pages
 from fileflow_async.plugin.application import application
 from fileflow_async.store import TargetStore
 from tests.planting import put
@@ -122,6 +128,7 @@ def test_what_others_wrote_is_text(site: Site) -> None:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith("default-src 'none';")
         assert "script-src" not in policy
+        assert policy.endswith("frame-ancestors 'self'")  # no other site shows it as its own
         assert answer.headers["cache-control"] == "no-store"
     assert "&lt;script&gt;" in page(site, target(KEY))
 
@@ -157,6 +164,59 @@ def test_what_goes_wrong_is_a_page_too(site: Site, monkeypatch: pytest.MonkeyPat
     assert "is it mounted?" in page(site, target(KEY), 503)
     monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", "relative")
     page(site, target(KEY), 500)
+
+
+def test_a_store_that_refuses_is_not_the_fault_of_who_asks(site: Site) -> None:
+    """Nor of Airflow: it stands between the two."""
+    (site.root / "shop").symlink_to(site.root.parent)
+    assert "links are not followed" in page(site, target(KEY), 502)
+
+
+def test_a_store_that_hangs_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep its place among the few pages for ever."""
+
+    @asynccontextmanager
+    async def open_never(*, impatient: bool) -> AsyncIterator[TargetStore]:
+        await asyncio.get_running_loop().create_future()
+        yield  # type: ignore[misc]
+
+    monkeypatch.setattr(pages, "open_store", open_never)
+    monkeypatch.setattr(pages, "_PATIENCE", 0.05)
+    assert "the store does not answer in time" in page(site, target(KEY), 504)
+
+
+async def test_few_pages_are_made_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server has other work; and a store that is in trouble is given up in time for that."""
+    asked, opened, most, impatiently = 0, 0, 0, list[bool]()
+    all_asked = asyncio.Event()
+
+    class Noting(asyncio.Semaphore):
+        async def acquire(self) -> Literal[True]:
+            nonlocal asked
+            asked += 1
+            if asked == 6:
+                all_asked.set()
+            return await super().acquire()
+
+    @asynccontextmanager
+    async def open_later(*, impatient: bool = False) -> AsyncIterator[TargetStore]:
+        nonlocal opened, most
+        opened += 1
+        most = max(most, opened)
+        impatiently.append(impatient)
+        await all_asked.wait()
+        async with open_store(impatient=impatient) as store:
+            yield store
+        opened -= 1
+
+    monkeypatch.setattr(pages, "open_store", open_later)
+    monkeypatch.setattr(pages, "_AT_ONCE", Noting(2))
+    monkeypatch.setattr(pages, "_PATIENCE", 5.0)
+    async with AsyncClient(transport=ASGITransport(application), base_url="http://airflow") as client:
+        answers = await asyncio.gather(*(client.get("/") for _ in range(6)))
+    assert [each.status_code for each in answers] == [200] * 6
+    assert most == 2
+    assert impatiently == [True] * 6
 
 
 def test_the_store_is_the_configured_one_whatever_is_asked_for(site: Site) -> None:

@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from fileflow_async import AsyncTaskRunner, Dependency, DiveSensorAsync, Reference, TaskRunner, open_store
+from fileflow_async._compat import AirflowRescheduleException
 from fileflow_async.errors import (
     ConfigError,
     DependencyError,
@@ -360,6 +361,17 @@ def test_a_failure_that_is_tried_again_ends_no_wait(run: FakeRun) -> None:
     behind = sensor_in("deferred", task_id="behind", data_dependencies={"x": "wait"})
     with pytest.raises(TaskDeferred):
         behind.execute(run.context("behind"))
+
+
+@pytest.mark.parametrize(("interval", "least"), [(1, 5), (60, 60)])
+def test_a_task_that_is_rescheduled_stays_away_for_some_seconds(
+    run: FakeRun, interval: float, least: float
+) -> None:
+    """Airflow fails one that runs again before its scheduler has seen its worker exit."""
+    before = datetime.now(UTC)
+    with pytest.raises(AirflowRescheduleException) as caught:
+        sensor_in("rescheduled", poke_interval=interval, timeout=600).execute(run.context("wait"))
+    assert least <= (caught.value.reschedule_date - before).total_seconds() < least + 5
 
 
 def test_the_deadline_is_a_moment_that_no_deferral_moves(run: FakeRun) -> None:
