@@ -38,7 +38,7 @@ async def test_others_cannot_keep_it_from_running() -> None:
 
 
 async def test_its_thread_ends_with_it() -> None:
-    """Also when whoever asked has gone."""
+    """Also when whoever asked has gone, or keeps what it has raised."""
     begun, release = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -54,8 +54,11 @@ async def test_its_thread_ends_with_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asking
     release.set()
+    with pytest.raises(ZeroDivisionError) as kept:
+        await aside(divmod, 1, 0)
 
     async def gone() -> bool:
         return not any(thread.name.startswith("fileflow-aside") for thread in threading.enumerate())
 
     await eventually(gone)
+    assert kept.traceback

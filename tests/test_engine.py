@@ -2,9 +2,11 @@
 
 import asyncio
 import contextvars
+import gc
 import signal
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
@@ -195,6 +197,21 @@ def test_what_does_not_end_is_waited_for_no_longer_than_airflow_does(monkeypatch
         at_last.cancel()
         release.set()
         assert engine.run(answer()) == 42
+
+
+def test_what_a_coroutine_has_returned_is_not_kept() -> None:
+    """It may be most of the worker's memory."""
+
+    class Table:
+        pass
+
+    async def load() -> Table:
+        return Table()
+
+    with Engine() as engine:
+        loaded = weakref.ref(engine.run(load()))
+        gc.collect()
+        assert loaded() is None
 
 
 def test_a_context_is_held_open_over_sync_code() -> None:

@@ -47,6 +47,10 @@ class LocalTail:
         """Stop watching; the thread for it ends a moment later."""
         self._watcher.stop()
 
+    @property
+    def is_prompt(self) -> bool:
+        return self._watcher.hears_all
+
     async def names(self) -> Sequence[str]:
         look = partial(_look, self._root, self._parts, self._minutes)
         names, self._minutes = await self._threads.look(look)
@@ -67,7 +71,6 @@ def recent_folders(root: Root, parts: Sequence[str]) -> tuple[str, Sequence[str]
         with opened(root.enter(parts, listing=True)) as folder:
             times = _times(folder)
     except FileNotFoundError:
-        root.check()
         return root.real_path("").rstrip("/"), []
     path = root.real_path("/".join(parts))
     return path, [f"{path}/{name}" for name in _latest(times)]

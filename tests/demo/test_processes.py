@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,8 +136,44 @@ def test_the_guard_spares_what_was_named_twice() -> None:
             each.wait()
 
 
+def test_one_that_is_stopped_hears_that_it_is_to_end() -> None:
+    """It would be killed when the time is over, without a word."""
+    stopped = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True
+    )
+    try:
+        stopped.send_signal(signal.SIGSTOP)
+        sessions.end([stopped.pid], limit=2)
+        assert stopped.wait(10) == -signal.SIGTERM
+    finally:
+        stopped.kill()
+        stopped.wait()
+
+
+def test_whoever_is_impatient_need_not_wait_for_the_limit(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C makes an end of them at once, and is over with that."""
+    session = started(processes)
+    pressed: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if not pressed:
+            pressed.append(time.monotonic())
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    try:
+        sessions.end([session], limit=30)
+    except KeyboardInterrupt:
+        pytest.fail("it went on to whoever was ending them")
+    assert time.monotonic() - pressed[0] < 10
+    assert not list(sessions.members(session))
+
+
 def test_the_guard_ends_them_when_their_launcher_is_killed(tmp_path: Path) -> None:
-    """Which then cannot do it itself."""
+    """Which then cannot do it itself; nor does what strikes its process group reach the guard."""
     launcher = subprocess.Popen(
         [
             sys.executable,
@@ -144,11 +181,12 @@ def test_the_guard_ends_them_when_their_launcher_is_killed(tmp_path: Path) -> No
             LAUNCHER,
             str(tmp_path),
             "import time; print('up', flush=True); time.sleep(1000)",
-        ]
+        ],
+        start_new_session=True,
     )
     until(lambda: (tmp_path / "worker.log").exists() and "up" in (tmp_path / "worker.log").read_text())
     children = [int(pid) for pid in subprocess.check_output(["pgrep", "-P", str(launcher.pid)]).split()]
     assert len(children) == 2  # the guard and the worker
-    launcher.send_signal(signal.SIGKILL)
+    os.killpg(launcher.pid, signal.SIGKILL)
     launcher.wait()
     until(lambda: not any(list(sessions.members(pid)) for pid in children))

@@ -18,6 +18,7 @@ from airflow.sdk.bases.decorator import task_decorator_factory
 from airflow.serialization import serialized_objects
 
 from fileflow_async import Dependency, DiveOperator, DivePythonOperator, TaskRunner, open_store
+from fileflow_async.engine import Engine
 from tests.airflow_context import FakeRun
 
 pytestmark = pytest.mark.usefixtures("root", "dag")
@@ -177,6 +178,17 @@ def test_both_halves_keep_their_arguments_and_templates(
             assert getattr(each, name) == value
     with pytest.raises(TypeError, match="data_dependancies"):
         kind(task_id="other", data_dependancies={}, **arguments)
+
+
+def test_killing_a_mixture_reaches_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One ends its coroutine, the other its process; Airflow's hand on nothing, so ours comes first."""
+    killed: list[str] = []
+    monkeypatch.setattr(BashOperator, "on_kill", lambda self: killed.append("process"))
+    monkeypatch.setattr(Engine, "cancel", lambda self: killed.append("coroutine"))
+    task = made(DiveBash, BASH)
+    with task.running():
+        task.on_kill()
+    assert sorted(killed) == ["coroutine", "process"]
 
 
 @mixtures
