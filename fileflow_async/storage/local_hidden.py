@@ -73,6 +73,9 @@ class HiddenFile:
             TargetSupersededError: Other bytes are there; or another writer held the hidden name for too long.
         """
         with self.translated():
+            if not data and not self._durable:
+                with suppress(FileExistsError, FileNotFoundError):  # then as usual
+                    return self._make_empty()
             for _ in range(_LOOKS):
                 with suppress(FileExistsError):
                     return self._publish(FileIO(self._open(), "wb"), data)
@@ -126,6 +129,13 @@ class HiddenFile:
             raise
         return descriptor
 
+    def _make_empty(self) -> Entry:
+        """Make the object under its own name: there is no part of nothing that anybody could see."""
+        with opened(self._root.make(self._parents)) as folder:
+            self._check_wanted()
+            with opened(os.open(self._name, _CREATE, _FILE_MODE, dir_fd=folder)) as file:
+                return Entry(self._key, 0, os.fstat(file).st_mtime)
+
     def _publish(self, file: FileIO, rest: bytes | bytearray) -> Entry:
         try:
             status = self._complete(file, rest)
@@ -175,7 +185,7 @@ class HiddenFile:
 
     def _same(self, data: bytes) -> Entry | None:
         """Return the object if it has these bytes; None if there is none."""
-        folder = self._root.enter(self._parents)
+        folder = self._root.enter(self._parents, listing=True)
         with opened(folder), suppress(FileNotFoundError):
             return self._compared(
                 folder, FileIO(self._root.open_file_in(folder, self._name, self._key)), data

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from fileflow_async.errors import ConfigError, FileflowError, StorageUnavailableError, TargetCorruptError
 from fileflow_async.storage.local_errors import path_of, translated
+from fileflow_async.storage.openat2 import open_straight
 
 T = TypeVar("T")
 
@@ -111,24 +112,37 @@ class Root:
 
     def enter(self, parts: Sequence[str], *, listing: bool = False) -> int:
         """Open a folder below the root, for passing through or for listing it."""
-        here = self.open(_LIST if listing and not parts else _PASS)
+        flags = _LIST if listing else _PASS
+        try:
+            straight = open_straight(self.real_path("/".join(parts)), flags) if parts else None
+        except FileNotFoundError:
+            os.close(self.open())  # or it is the root that is missing
+            raise
+        return self._walk(parts, flags) if straight is None else straight
+
+    def _walk(self, parts: Sequence[str], flags: int) -> int:
+        """Open a folder from one to the next, so that an error is that of the folder that it is about."""
+        here = self.open(_PASS if parts else flags)
         for depth, part in enumerate(parts, 1):
-            flags = _LIST if listing and depth == len(parts) else _PASS
-            here = _step(here, partial(_open_in, name=part, flags=flags))
+            here = _step(here, partial(_open_in, name=part, flags=flags if depth == len(parts) else _PASS))
         return here
 
     def make(self, parts: Sequence[str]) -> int:
         """Open a folder below the root for listing it, made with its parents where it is missing."""
-        here = self.open(_PASS if parts else _LIST)
-        for depth, path in enumerate(accumulate(parts, "{}/{}".format), 1):
-            flags = _LIST if depth == len(parts) else _PASS
-            here = _step(here, partial(self._make, path=path, flags=flags))
-        return here
+        if not parts:
+            return self.open(_LIST)
+        with suppress(FileNotFoundError):
+            return self.enter(parts, listing=True)
+        return _step(self._make_parents(parts), partial(self._make, path="/".join(parts), flags=_LIST))
+
+    def _make_parents(self, parts: Sequence[str]) -> int:
+        *parents, _ = parts
+        with suppress(FileNotFoundError):
+            return self.enter(parents)
+        return _step(self._make_parents(parents), partial(self._make, path="/".join(parents), flags=_PASS))
 
     def _make(self, parent: int, path: str, flags: int) -> int:
         name = path.rpartition("/")[2]
-        with suppress(FileNotFoundError):
-            return os.open(name, flags, dir_fd=parent)
         self._kept.pop(path, None)  # the number may come again
         with suppress(FileExistsError):  # made by another just now
             os.mkdir(name, _FOLDER_MODE, dir_fd=parent)
@@ -141,23 +155,23 @@ class Root:
         to it yet, and what is acknowledged inside would be lost with it. To be called behind the sync of a
         file inside, as one commit of the file system's journal will then do for all.
         """
-        here = self.open()
-        for path in accumulate(parts, "{}/{}".format):
-            here = _step(here, partial(self._keep, path=path))
-        os.close(here)
-
-    def _keep(self, parent: int, path: str) -> int:
-        folder = os.open(path.rpartition("/")[2], _PASS, dir_fd=parent)
-        try:
-            if self._kept.get(path) != (number := os.fstat(folder).st_ino):
-                sync_folder(parent)
+        for depth, path in enumerate(accumulate(parts, "{}/{}".format)):
+            number = os.stat(self.real_path(path), follow_symlinks=False).st_ino
+            if self._kept.get(path) != number:
+                self._sync(parts[:depth])
                 if len(self._kept) >= _MOST_KEPT:
                     self._kept.clear()
                 self._kept[path] = number
-        except BaseException:
-            os.close(folder)
-            raise
-        return folder
+
+    def _sync(self, parts: Sequence[str]) -> None:
+        """Make the names in a folder survive a loss of power, where we may list it."""
+        try:
+            folder = self.enter(parts, listing=True)
+        except PermissionError as error:  # a team's may lie in one that only its owner may list
+            log.debug("the names in a folder cannot be synced: %s", error.strerror)
+            return
+        with opened(folder):
+            sync_folder(folder)
 
     def open_file(self, key: str) -> int:
         """Open an object for reading it.
@@ -211,13 +225,15 @@ def can_be_key(name: str) -> bool:
 
 
 def sync_folder(folder: int) -> None:
-    """Make the names in a folder survive a loss of power, where the file system can do that, and lets us."""
+    """Make the names in a folder survive a loss of power, where the file system can do that.
+
+    Args:
+        folder: Its descriptor, for listing it: the one for passing through cannot be synced.
+    """
     try:
-        with opened(os.open(".", _LIST, dir_fd=folder)) as descriptor:  # the one for passing through cannot
-            os.fsync(descriptor)
+        os.fsync(folder)
     except OSError as error:
-        # Some shares cannot sync a folder, as PostgreSQL knows too; a team's may lie in one it may not list.
-        if error.errno not in (errno.EINVAL, errno.EACCES):
+        if error.errno != errno.EINVAL:  # some shares cannot sync a folder, as PostgreSQL knows too
             raise
         log.debug("the names in a folder cannot be synced: %s", error.strerror)
 

@@ -30,6 +30,7 @@ CHANGES = {
 }
 LOOKS = {
     "openat": 9,
+    "openat2": 9,
     "close": 13,
     "newfstatat": 9,
     "getdents64": 7,

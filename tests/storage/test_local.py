@@ -68,6 +68,17 @@ class TestLocalStorage(StorageContract):
         return True
 
 
+class TestLocalStorageThatWalks(TestLocalStorage):
+    """The same, where the system cannot open a folder in one call: from the root on, one after another."""
+
+    @pytest.fixture
+    async def storage(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalStorage]:
+        monkeypatch.setattr(local_root, "open_straight", lambda path, flags: None)
+        self.folder = tmp_path
+        async with LocalStorage(tmp_path) as storage:
+            yield storage
+
+
 class TestLocalStorageThatDoesNotSync(TestLocalStorage):
     """The same, where durability does not matter."""
 
@@ -302,9 +313,14 @@ async def test_a_folder_that_is_made_again_is_synced_again(
     local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     """By us, though it may have the number of the one that was removed; by another, since it has not."""
-    real = os.fstat
+    real = os.stat
     if by == "us":
-        monkeypatch.setattr(os, "fstat", lambda file: os.stat_result((*real(file)[:1], 7, *real(file)[2:])))
+
+        def stat_alike(path: Any, **options: Any) -> os.stat_result:
+            status = real(path, **options)
+            return os.stat_result((status[0], 7, *status[2:]))
+
+        monkeypatch.setattr(os, "stat", stat_alike)
     await local.put("a/x", b"1")
     await aside(_remove, folder / "a")
     if by == "another":
@@ -319,16 +335,18 @@ async def test_a_folder_that_may_not_be_listed_is_used_all_the_same(
     local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A team's often lies in one that only its owner may list, and sync."""
-    open_any = os.open
+    enter, refused = local_root.Root.enter, list[Sequence[str]]()
 
-    def refuse_dots(path: str, *args: Any, **kwargs: Any) -> int:
-        if path == ".":
+    def refuse_to_list(self: local_root.Root, parts: Sequence[str], *, listing: bool = False) -> int:
+        if listing and list(parts) == ["a"]:
+            refused.append(parts)
             raise PermissionError(errno.EACCES, "Permission denied")
-        return open_any(path, *args, **kwargs)
+        return enter(self, parts, listing=listing)
 
-    monkeypatch.setattr(os, "open", refuse_dots)
-    await local.put("a/x", b"1")
-    assert await local.read("a/x") == b"1"
+    monkeypatch.setattr(local_root.Root, "enter", refuse_to_list)
+    await local.put("a/b/x", b"1")
+    assert len(refused) == 1
+    assert await local.read("a/b/x") == b"1"
 
 
 async def test_a_failed_sync_of_a_folder_above_publishes_nothing(
@@ -349,9 +367,15 @@ async def test_a_hint_costs_no_sync(
     """It may be lost with the power, and a sync takes longer than all the rest."""
     events = _spy(monkeypatch, folder)
     await local.put("a/x", b"", durable=False)
-    assert events == ["mkdir a", "rename .x.part x"]
+    assert events == ["mkdir a"]  # nothing is hidden either: of an empty file nobody can see a part
+    assert await aside(_files, folder) == ["a/x"]
+    await local.put("a/x", b"", durable=False)
     await local.put("a/y", b"1")
     assert "fsync ." in events  # the folder is not known to survive
+    with pytest.raises(TargetSupersededError):
+        await local.put("a/y", b"", durable=False)
+    await local.put("a/z", b"1", durable=False)
+    assert events[-1] == "rename .z.part z"
 
 
 async def test_a_folder_that_another_makes_just_now_is_synced_too(
@@ -1149,6 +1173,7 @@ def _failing(number: int) -> Callable[..., Any]:
 
 def _stale(patch: pytest.MonkeyPatch, failures: int) -> list[int]:
     """Make the next so many openings below the root fail as NFS makes them."""
+    patch.setattr(local_root, "open_straight", lambda path, flags: None)
     left, original = [failures], os.open
 
     def open_stale(path: Any, *args: Any, **kwargs: Any) -> int:

@@ -66,13 +66,14 @@ async def local(tmp_path: Path) -> AsyncIterator[LocalStorage]:
 
 def hang(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
     """Make whatever goes below the root wait at the gate."""
-    original = local_root.Root.open
+    for name in ("open", "enter"):
+        original = getattr(local_root.Root, name)
 
-    def open_late(self: local_root.Root, *args: Any) -> int:
-        gate.wait()
-        return original(self, *args)
+        def open_late(*args: Any, original: Callable[..., int] = original, **options: Any) -> int:
+            gate.wait()
+            return original(*args, **options)
 
-    monkeypatch.setattr(local_root.Root, "open", open_late)
+        monkeypatch.setattr(local_root.Root, name, open_late)
 
 
 async def stream(storage: LocalStorage, key: str) -> bytes:
