@@ -116,13 +116,19 @@ class Large:
 
     def by_store(self, durability: Any, *, hashed: bool = True) -> Contestant:
         async def turn() -> Lap:
-            async with opened(self.directory, durability=durability) as store:
+            async with self.opened(durability) as store:
                 with patch.object(draft, "Digest", Digest if hashed else Unhashed):
                     with Watch() as watch:
                         await copy_into(store, self.source)
                     return watch.moved(self.size)
 
         return turn
+
+    @asynccontextmanager
+    async def opened(self, durability: Any) -> AsyncIterator[TargetStore]:
+        with tempfile.TemporaryDirectory(dir=self.directory) as root:
+            async with opened(Path(root), durability=durability) as store:
+                yield store
 
     async def hashed(self) -> Lap:
         data = bytes(min(self.size, 256 * MIB))
@@ -146,7 +152,7 @@ class Large:
         return turn
 
     async def read_by_store(self) -> Lap:
-        async with opened(self.directory, durability="none") as store:
+        async with self.opened("none") as store:
             await copy_into(store, self.source)
             with Watch() as watch:
                 async with store.open(KEY.format(0)) as pieces:
