@@ -65,6 +65,7 @@ class FakeSource:
     on_open: Callable[[], object] = lambda: None
     on_close: Callable[[], object] = lambda: None
     held: asyncio.Event | None = None
+    is_prompt: bool = False
     sign: asyncio.Event = field(default_factory=asyncio.Event)
     looking: dict[str, int] = field(default_factory=dict)
 

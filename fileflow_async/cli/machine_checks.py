@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fileflow_async.cli.findings import Finding, Verdict
 from fileflow_async.storage.inotify import Inotify
+from fileflow_async.storage.mounts import file_system_of
 from fileflow_async.storage.resolve import LocalRoot, parse_root
 
-_MOUNTS = Path("/proc/self/mountinfo")
 _INOTIFY = Path("/proc/sys/fs/inotify")
 # One watch a minute folder of the feed and a few for the rest; other programs of the user share the limits.
 _LEAST = {"max_user_instances": 128, "max_user_watches": 8192}
@@ -41,22 +41,6 @@ def _disk(directory: str) -> Finding:
         f"the root is on {kind}, a file system of this machine",
         "Workers and triggerers on other machines need a share, or a root in S3.",
     )
-
-
-def file_system_of(path: str, mounts: Path = _MOUNTS) -> str | None:
-    """Return the type of the file system that a path is on; None where the system does not tell."""
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return None
-    found: tuple[int, str | None] = (-1, None)
-    for line in lines:
-        before, _, behind = line.partition(" - ")
-        point = before.split(" ")[4].encode().decode("unicode_escape")  # spaces are \040
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= found[0]:  # of two mounts on one point the later hides the other
-            found = len(point), behind.split(" ")[0]
-    return found[1]
 
 
 def _space(directory: str) -> Finding:

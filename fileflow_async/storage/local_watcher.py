@@ -8,6 +8,7 @@ from logging import getLogger
 
 from fileflow_async.errors import FileflowError
 from fileflow_async.storage.inotify import GONE, Inotify
+from fileflow_async.storage.mounts import is_of_this_machine
 
 _BURST = 0.02  # seconds for which changes are gathered: a commit makes several, and many may come at once
 _GLANCE = 1.0  # seconds until it is looked whether the program has ended
@@ -24,12 +25,17 @@ class Watcher:
 
     Args:
         find: Returns the path of the folder and those of the folders in it to watch, no links among them.
-        tell: Called on the thread; also when the watch begins, since something may have come just before.
+        tell: Called on the thread; also when the watch begins, since something may have come just before, and
+            when it ends.
+
+    Attributes:
+        hears_all: Whether it watches, and nothing can come without the system's telling it.
     """
 
     def __init__(self, find: Callable[[], tuple[str, Sequence[str]]], tell: Callable[[], None]) -> None:
         self._find = find
         self._tell = tell
+        self.hears_all = False
         self._stopped = False
         self._lock = threading.Lock()
         self._inotify: Inotify | None = None
@@ -68,6 +74,9 @@ class Watcher:
                 finally:
                     with self._lock:
                         self._inotify = None
+                    heard_all, self.hears_all = self.hears_all, False
+                    if heard_all and not self._stopped:
+                        self._tell()
         except (OSError, FileflowError) as error:
             self._say(str(error))
 
@@ -78,6 +87,7 @@ class Watcher:
                 inotify.watch([folder, *latest])
             except FileNotFoundError:  # a clean-up: find again
                 continue
+            self.hears_all = is_of_this_machine(folder)
             self._tell()
             if self._find()[0] != folder:  # it came before we watched the folder around it
                 continue

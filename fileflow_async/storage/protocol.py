@@ -74,6 +74,11 @@ class Sink(Protocol):
 class Tail(Protocol):
     """New names below a prefix, as hints: late, twice or not at all, but cheap to ask for."""
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether `changed` returns at every new name; it returns once more when that ends."""
+        ...
+
     async def names(self) -> Sequence[str]:
         """Return the last parts of the keys that appeared since the last call.
 

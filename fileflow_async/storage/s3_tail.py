@@ -28,6 +28,8 @@ class S3Tail:
     and those that were seen are remembered as long.
     """
 
+    is_prompt = False
+
     def __init__(self, requests: Requests, place: Place, prefix: str) -> None:
         self._lister = Lister(requests.with_budget(BRIEF), place)  # whoever follows asks again by itself
         self._uri = place.uri(prefix)

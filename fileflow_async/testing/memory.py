@@ -197,6 +197,8 @@ class _MemorySink:
 
 
 class _MemoryTail:
+    is_prompt = False  # as on a share: waits look as often as they were told to
+
     def __init__(self, storage: MemoryStorage, prefix: str) -> None:
         self._storage = storage
         self._prefix = prefix

@@ -16,6 +16,7 @@ from fileflow_async.watch.unseen import backoff
 
 _LONGEST = 600.0  # seconds between two polls, whatever the waiters want: rechecks come with the polls
 _JITTER = 1.1  # at most so many intervals: many processes need not poll at the same moment
+_CHECK = 10.0  # seconds between two polls where the store tells of all there is: they only make sure
 _GAP = 0.02  # seconds between two polls at least; the first sign after a pause is followed at once
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 class Poll:
     """Asks for hints as often as the most impatient waiter wants, and at once when the store gives a sign.
+
+    Less often than wanted, where the store gives a sign of everything.
 
     Args:
         looks: What follows the hints.
@@ -91,7 +94,7 @@ class Poll:
             listener = tasks.create_task(self._listen(source, signs))
             while not signs.is_set():
                 self._woken.clear()
-                interval = min(min(self._intervals, default=_LONGEST) * jitter, _LONGEST)
+                interval = min(self._interval(source) * jitter, _LONGEST)
                 with suppress(TimeoutError):
                     # Those who come or go only change how long it is: 300 a second must not be 300 polls.
                     async with self._clock.timeout(began + max(interval, least) - self._clock.monotonic()):
@@ -99,6 +102,10 @@ class Poll:
                         continue
                 break
             listener.cancel()
+
+    def _interval(self, source: Source) -> float:
+        wanted = min(self._intervals, default=_LONGEST)
+        return max(wanted, _CHECK) if source.is_prompt else wanted  # ADR 0032
 
     async def _listen(self, source: Source, signs: asyncio.Event) -> None:
         await self._clock.sleep(_GAP)

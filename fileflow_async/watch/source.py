@@ -19,6 +19,11 @@ class Source(Protocol):
     for now, anything else is taken for a fault of the targets that were asked for.
     """
 
+    @property
+    def is_prompt(self) -> bool:
+        """Whether `changed` returns at every hint; it returns once more when that ends."""
+        ...
+
     async def look(self, keys: Collection[str]) -> Mapping[str, Status | FileflowError]:
         """Return the truth about some targets."""
         ...
@@ -53,12 +58,18 @@ class _Announced:
         self.changed = tail.changed
         self._tail = tail
 
+    @property
+    def is_prompt(self) -> bool:
+        return self._tail.is_prompt
+
     async def hints(self) -> Collection[str]:
         return {hash_in(name) for name in await self._tail.names()}
 
 
 class _Unannounced:
     """A store that writes no feed: every target is looked at once an interval."""
+
+    is_prompt = False
 
     def __init__(self, store: TargetStore) -> None:
         self.look = store.states

@@ -132,24 +132,6 @@ async def test_a_store_without_conditional_writes_is_only_told_of(clock: FakeClo
     assert (found["conditional writes"], found["read"]) == ("advice", "ok")
 
 
-def test_the_file_system_is_that_of_the_innermost_mount(tmp_path: Path) -> None:
-    """Of two on one point, the later; a name that only begins alike is another folder."""
-    (mounts := tmp_path / "mountinfo").write_text(
-        "22 1 8:1 / / rw - ext4 /dev/root rw\n"
-        "30 22 0:50 / /data rw,noatime shared:5 - xfs /dev/sdb rw\n"
-        "31 30 0:51 / /data/my\\040share rw - nfs4 host:/share rw\n"
-        "32 30 0:52 / /data/my\\040share rw - fuse.sshfs host:/share rw\n"
-    )
-    for path, expected in {
-        "/data/my share/lake": "fuse.sshfs",
-        "/data/lake": "xfs",
-        "/database": "ext4",
-        "/": "ext4",
-    }.items():
-        assert machine_checks.file_system_of(path, mounts) == expected, path
-    assert machine_checks.file_system_of("/", tmp_path / "nothing") is None
-
-
 def test_a_system_without_inotify_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> None:
         raise OSError(errno.EMFILE, "Too many open files")

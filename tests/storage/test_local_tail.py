@@ -373,6 +373,24 @@ async def test_a_feed_that_is_removed_and_made_again_is_watched_again(
         await eventually(no_watch)
 
 
+@pytest.mark.parametrize("kind", ["tmpfs", "nfs4", "virtiofs", None])
+async def test_what_only_this_machine_changes_is_heard_of_whole(
+    local: LocalStorage, feed: Path, monkeypatch: pytest.MonkeyPatch, kind: str | None
+) -> None:
+    """From when it is watched until it is not, both of which give a sign; elsewhere others write unheard."""
+    monkeypatch.setattr("fileflow_async.storage.mounts.file_system_of", lambda _path: kind)
+    await put(local, "a")
+    async with local.tail(FEED) as tail:
+        assert not tail.is_prompt
+        await asyncio.wait_for(tail.changed(), 10)
+        assert tail.is_prompt == (kind == "tmpfs")
+        await calm(tail)
+        await local.delete([f"{FEED}20261120T1015/a"])
+        while tail.is_prompt:
+            await asyncio.wait_for(tail.changed(), 10)
+        await eventually(no_watch)
+
+
 async def test_failing_to_watch_is_not_tried_again_at_once(
     tail: Tail, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,43 @@ async def test_a_sign_of_the_store_leads_to_a_poll_at_once(
     assert waiters.done == [True]
 
 
+async def test_a_store_that_gives_a_sign_of_everything_is_polled_only_to_make_sure(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """Every ten seconds, however impatient its waiters are; what came without a sign is found then."""
+    source.is_prompt = True
+    waiters.start(interval=1.0)
+    await clock.advance(1.0)
+    source.put(complete(KEY))
+    await clock.advance(8.9)
+    assert (source.polled, waiters.done) == (1, [False])
+    await clock.advance(1.2)
+    assert (source.polled, waiters.done) == (2, [True])
+
+
+async def test_a_store_that_begins_to_give_signs_is_polled_less_often_from_then_on(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """And as often as was wanted once it ends."""
+    waiters.start(interval=1.0)
+    for is_prompt, least, most in ((False, 9, 10), (True, 1, 2), (False, 9, 11)):
+        source.is_prompt = is_prompt
+        source.sign.set()
+        before = source.polled
+        await clock.advance(10.0)
+        assert least <= source.polled - before <= most, is_prompt
+
+
+async def test_patience_beyond_that_counts_where_signs_are_given(
+    source: FakeSource, waiters: Waiters, clock: FakeClock
+) -> None:
+    """The interval is the least, not the most."""
+    source.is_prompt = True
+    waiters.start(interval=60.0)
+    await clock.advance(59.0)
+    assert source.polled == 1
+
+
 async def test_signs_without_end_lead_to_50_polls_a_second_at_most(
     source: FakeSource, waiters: Waiters, clock: FakeClock
 ) -> None:
