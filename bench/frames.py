@@ -206,22 +206,24 @@ class Ours:
     """A store in a folder; no fsync, for the plain side has none either."""
 
     def __init__(self, runner: asyncio.Runner, folder: Path) -> None:
-        self._runner = runner
+        # As a task's engine does: Runner.run also writes a frame that it returns out as text, twice, for the
+        # message of an error that it catches itself.
+        self._run = runner.get_loop().run_until_complete
         self._storage = LocalStorage(folder, durability="none", create=True)
-        runner.run(self._storage.__aenter__())
+        self._run(self._storage.__aenter__())
         self._store = TargetStore(self._storage)
 
     def close(self) -> None:
-        self._runner.run(self._storage.__aexit__(None, None, None))
+        self._run(self._storage.__aexit__(None, None, None))
 
     def write(self, value: Any, format: str, package: str) -> None:
-        self._runner.run(self._write(value, format, package))
+        self._run(self._write(value, format, package))
 
     def read(self, format: str, package: str) -> Any:
-        return self._runner.run(self._read(format, package))
+        return self._run(self._read(format, package))
 
     def forget(self, format: str, package: str) -> None:
-        self._runner.run(self._store.delete(target_of(format, package)))
+        self._run(self._store.delete(target_of(format, package)))
 
     async def _write(self, value: Any, format: str, package: str) -> None:
         async with self._store.write(target_of(format, package), format=format) as draft:

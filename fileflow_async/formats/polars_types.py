@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
 from fileflow_async.formats.column_types import DECIMAL, INTEGER, is_decimal
+from fileflow_async.formats.packages import is_installed
 
 _UNITS = re.compile(r"(timestamp|duration)\[(s|ms|us|ns)(?:, tz=(.+))?\]")
 _DECIMALS = re.compile(r"decimal\d+\((\d+), (\d+)\)")
@@ -67,6 +69,8 @@ def finished(frame: pl.DataFrame, types: Mapping[str, str]) -> pl.DataFrame:
 
 def _moments(texts: pl.Series, type: str) -> pl.Series:
     final = polars_type(type)
+    if (found := _by_pyarrow(texts, final)) is not None:
+        return found
     texts = texts.str.replace("T", " ", literal=True).str.replace(
         "Z", "+0000", literal=True
     )  # as others write
@@ -75,6 +79,19 @@ def _moments(texts: pl.Series, type: str) -> pl.Series:
     return texts.str.to_datetime(f"{_MOMENT}%z", time_unit=final.time_unit).dt.convert_time_zone(
         final.time_zone
     )
+
+
+def _by_pyarrow(texts: pl.Series, final: Any) -> pl.Series | None:
+    """Return moments; None where pyarrow is not there, or does not take them all for such."""
+    if not is_installed("pyarrow"):
+        return None
+    import pyarrow as pa
+
+    # A tenth of the time that polars takes for texts.  ADR 0035
+    column = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    with suppress(pa.ArrowException):
+        return pl.Series(column.cast(pa.timestamp(final.time_unit, final.time_zone)))
+    return None
 
 
 def _decimals(texts: pl.Series, type: str) -> pl.Series:

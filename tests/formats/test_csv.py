@@ -334,6 +334,24 @@ async def test_every_unit_of_time_comes_back(unit: Any) -> None:
             assert (await formats.read(made.data, made.facts, list))[1]["moment"]
 
 
+@pytest.mark.parametrize(
+    ("text", "type", "moment"),
+    [
+        ("2026-11-20T10:00:00.123456789", "timestamp[us]", datetime(2026, 11, 20, 10, 0, 0, 123456)),
+        ("2026-11-20T10:00:00Z", "timestamp[us, tz=UTC]", datetime(2026, 11, 20, 10, tzinfo=UTC)),
+    ],
+)
+@pytest.mark.parametrize("hidden", [(), ("pyarrow",)], ids=["pyarrow", "polars"])
+async def test_a_moment_is_read_as_others_write_it_too(
+    text: str, type: str, moment: datetime, hidden: tuple[str, ...], hide: Callable[..., None]
+) -> None:
+    """By pyarrow, which is the faster; what that does not take, such as finer units, polars may."""
+    hide(*hidden)
+    facts = formats.Facts(format="csv", columns=[("at", type)])
+    found = await formats.read(f"at\n{text}\n".encode(), facts, pl.DataFrame)
+    assert found["at"].to_list() == [moment]
+
+
 async def test_half_precision_and_wide_decimals_come_back() -> None:
     """Csv is not converted to the one, and polars has no room for the other."""
     table = pa.table(
