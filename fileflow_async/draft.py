@@ -77,6 +77,7 @@ class Draft(ABC):
         await self._finish()
         self._is_spoilt = True  # unless the storage says that it has all of it
         await self._open.aclose()
+        await self._measure()
         self._is_spoilt = False
         self.is_whole = True
 
@@ -123,6 +124,9 @@ class Draft(ABC):
     async def _finish(self) -> None: ...
 
     @abstractmethod
+    async def _measure(self) -> None: ...
+
+    @abstractmethod
     def _measured(self) -> dict[str, Any]: ...
 
 
@@ -164,6 +168,9 @@ class _Stream:
             await self._take(rest)
         self._check()
         self._is_open = False
+
+    async def measure(self) -> None:
+        """Wait for the hash; to be called once the object has ended, as both happen at the same time."""
         self.sha256 = await self._digest.hexdigest()
         self.size = self._digest.size
 
@@ -227,6 +234,9 @@ class FileDraft(Draft):
     async def _finish(self) -> None:
         await self._stream.finish()
 
+    async def _measure(self) -> None:
+        await self._stream.measure()
+
     def _measured(self) -> dict[str, Any]:
         return {"size": self._stream.size, "sha256": self._stream.sha256, "etag": self._stream.etag}
 
@@ -262,6 +272,7 @@ class FolderDraft(Draft):
                 await stream.open(stack, self.storage, f"{self.data_key}/{name}", self.content.content_type)
                 yield PartDraft(stream)
                 await stream.finish()
+            await stream.measure()
         except BaseException:
             self._under_way.discard(name)
             raise
@@ -290,6 +301,9 @@ class FolderDraft(Draft):
             raise TargetWriteError(f"parts are still being written: {', '.join(sorted(self._under_way))}")
         if not self._parts:
             raise TargetWriteError("a folder needs at least one part")
+
+    async def _measure(self) -> None:
+        """Do nothing: the parts are measured."""
 
     def _measured(self) -> dict[str, Any]:
         parts = tuple(self._parts[name] for name in sorted(self._parts))

@@ -104,13 +104,11 @@ class LocalStorage:
         def discard() -> None:
             hidden.discard(lane.file())
 
-        def publish() -> Entry:
-            return hidden.publish(lane.file(), sink.rest())
-
         try:
-            file = await aiofiles.open(hidden.path, "wb", buffering=0, opener=hidden.open, executor=lane)
-            sink = LocalSink(file, hidden)
+            await aiofiles.open(hidden.path, "wb", buffering=0, opener=hidden.open, executor=lane)
+            sink = LocalSink(lane, hidden)
             yield sink
+            publish = partial(hidden.publish, lane.file(), await sink.rest())
             sink.finish(await asyncio.wrap_future(lane.end(publish)))
         except Exception:
             await asyncio.wrap_future(lane.end(discard))

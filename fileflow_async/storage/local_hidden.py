@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from io import FileIO
 from logging import getLogger
@@ -78,13 +79,18 @@ class HiddenFile:
                     return self._make_empty()
             for _ in range(_LOOKS):
                 with suppress(FileExistsError):
-                    return self._publish(FileIO(self._open(), "wb"), data)
+                    return self._publish(FileIO(self._open(), "wb"), [data])
                 if (entry := self._same(data)) is not None:
                     return entry
                 time.sleep(_WAIT)
-            return self._publish(FileIO(self._open(), "wb"), data)
+            return self._publish(FileIO(self._open(), "wb"), [data])
 
-    def publish(self, file: FileIO, rest: bytes | bytearray) -> Entry:
+    def write(self, file: FileIO, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Append to the file that `open` has made, unless nobody waits for it any longer."""
+        with self.translated():
+            self._write(file, pieces)
+
+    def publish(self, file: FileIO, rest: Iterable[bytes | bytearray | memoryview]) -> Entry:
         """Write the rest, close the file for good, and give it its name; on any failure take it back.
 
         Raises:
@@ -136,7 +142,16 @@ class HiddenFile:
             with opened(os.open(self._name, _CREATE, _FILE_MODE, dir_fd=folder)) as file:
                 return Entry(self._key, 0, os.fstat(file).st_mtime)
 
-    def _publish(self, file: FileIO, rest: bytes | bytearray) -> Entry:
+    def _write(self, file: FileIO, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                self._check_wanted()
+                count = file.write(view)
+                self.written += count
+                view = view[count:]
+
+    def _publish(self, file: FileIO, rest: Iterable[bytes | bytearray | memoryview]) -> Entry:
         try:
             status = self._complete(file, rest)
             self._rename(status)
@@ -146,13 +161,9 @@ class HiddenFile:
         self._settle()
         return Entry(self._key, status.st_size, status.st_mtime)
 
-    def _complete(self, file: FileIO, rest: bytes | bytearray) -> os.stat_result:
+    def _complete(self, file: FileIO, rest: Iterable[bytes | bytearray | memoryview]) -> os.stat_result:
         """Write, sync, close once: a second close would hide the number of the first."""
-        view = memoryview(rest)
-        while view:
-            count = file.write(view)
-            self.written += count
-            view = view[count:]
+        self._write(file, rest)
         if self._durable:
             os.fsync(file.fileno())
             self._root.keep(self._parents)

@@ -1,5 +1,8 @@
 """The two ends of a stream on disk: what is written piece by piece, what is read so."""
 
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Self
 
 from aiofiles.threadpool.binary import AsyncFileIO
@@ -7,33 +10,41 @@ from aiofiles.threadpool.binary import AsyncFileIO
 from fileflow_async.errors import TargetWriteError
 from fileflow_async.storage.local_errors import translated
 from fileflow_async.storage.local_hidden import HiddenFile
+from fileflow_async.storage.local_threads import Lane
 from fileflow_async.storage.protocol import PIECE, Entry
 
-_LARGE = 4 * 1024 * 1024  # bytes: to copy so many costs more than a hop to a thread
+_WORTH_KEEPING = 256 * 1024  # bytes: to copy fewer costs no more than a system call of their own
 
 
 class LocalSink:
-    """What was written so far: small pieces of it in memory, until they are worth a hop to a thread."""
+    """What was written so far: in memory until it is worth a hop to a thread, then on its way to the file.
 
-    def __init__(self, file: AsyncFileIO, hidden: HiddenFile) -> None:
-        self._file = file
+    One such hop is under way while the caller gets the next piece: so the disk and the caller's source are
+    busy at once.
+    """  # ADR 0034
+
+    def __init__(self, lane: Lane, hidden: HiddenFile) -> None:
+        self._lane = lane
         self._hidden = hidden
-        self._buffer = bytearray()
+        self._pieces: list[bytearray | memoryview] = []
+        self._size = 0
+        self._under_way: Future[None] | None = None
         self._whole = True
         self._entry: Entry | None = None
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         self._check_whole()
         self._whole = False  # until this has gone well
-        rest = memoryview(data).cast("B")
-        if len(rest) >= _LARGE:
-            await self._flush()
-        while len(rest) >= _LARGE:  # as it is: nothing of it is kept once the caller goes on
-            await self._send(rest[:PIECE])
-            rest = rest[PIECE:]
-        self._buffer += rest
-        if len(self._buffer) >= PIECE:
-            await self._flush()
+        rest, keep = memoryview(data).cast("B"), isinstance(data, bytes) and len(data) >= _WORTH_KEEPING
+        while rest:
+            piece, rest = rest[:PIECE], rest[PIECE:]
+            if keep:
+                self._pieces.append(piece)  # of bytes, which nobody can change on its way
+            else:
+                self._copy(piece)
+            self._size += len(piece)
+            if self._size >= PIECE:
+                await self._send()
         self._whole = True
 
     @property
@@ -42,30 +53,31 @@ class LocalSink:
             raise RuntimeError(f"{self._hidden.path!r}: the block that opened the sink has not ended well")
         return self._entry
 
-    def rest(self) -> bytearray:
-        """Return what is not in the file yet, for good."""
+    async def rest(self) -> Sequence[bytearray | memoryview]:
+        """Return what is not in the file yet, for good, once all before it is."""
         self._check_whole()
         self._whole = False
-        return self._buffer
+        await self._settled()
+        return self._pieces
 
     def finish(self, entry: Entry) -> None:
         """Note what the object has become."""
         self._entry = entry
 
-    async def _flush(self) -> None:
-        if self._buffer:
-            await self._send(memoryview(self._buffer))
-            self._buffer = bytearray()
+    def _copy(self, piece: memoryview) -> None:
+        if not self._pieces or not isinstance(last := self._pieces[-1], bytearray):
+            self._pieces.append(last := bytearray())
+        last += piece
 
-    async def _send(self, piece: memoryview) -> None:
-        with self._hidden.translated():
-            sent = 0
-            while sent < len(piece):
-                rest = piece[sent:]
-                count = await self._file.write(rest)
-                rest.release()  # the thread keeps it a moment longer: no buffer could be cleared meanwhile
-                self._hidden.written += count
-                sent += count
+    async def _send(self) -> None:
+        await self._settled()
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        self._under_way = self._lane.submit(self._hidden.write, self._lane.file(), pieces)
+
+    async def _settled(self) -> None:
+        if self._under_way is not None:
+            await asyncio.wrap_future(self._under_way)
+            self._under_way = None
 
     def _check_whole(self) -> None:
         if not self._whole:

@@ -736,7 +736,8 @@ async def test_a_write_that_fails_spoils_the_sink(small_disk: Path) -> None:
 
     async def go_on_regardless(storage: LocalStorage) -> None:
         async with storage.create("d/x") as sink:
-            with suppress(TargetWriteError):
+            await sink.write(b"x" * PIECE)
+            with pytest.raises(TargetWriteError, match="no space left"):  # of the one before
                 await sink.write(b"x" * PIECE)
 
     async with LocalStorage(small_disk) as storage:
@@ -779,7 +780,7 @@ async def test_two_writes_at_once_are_refused(local: LocalStorage, folder: Path)
     """Nobody could say in which order they come out."""
     with pytest.raises(TargetWriteError, match="is still going on"):
         async with local.create("d/x") as sink:
-            await asyncio.gather(sink.write(b"1" * PIECE), sink.write(b"2" * PIECE))
+            await asyncio.gather(sink.write(b"1" * 2 * PIECE), sink.write(b"2" * 2 * PIECE))
     await eventually(lambda: _is(folder, []))
 
 
@@ -792,24 +793,52 @@ async def test_a_write_after_the_end_is_refused(local: LocalStorage) -> None:
     assert await local.read("d/x") == b"1"
 
 
-async def test_a_buffer_may_be_cleared_although_a_thread_still_has_it(local: LocalStorage) -> None:
-    """A thread of a pool forgets its work a moment after it has told the result."""
-    kept = []
+@pytest.mark.parametrize("size", [10, PIECE - 1, 2 * PIECE + 10])
+async def test_a_buffer_may_be_used_again_while_its_bytes_are_on_their_way(
+    local: LocalStorage, size: int
+) -> None:
+    """The write has returned: the buffer is its owner's, to be changed or to be cleared."""
     async with local.create("d/x") as sink:
-        inner: Any = sink
-        write = inner._file.write
-
-        async def keep(view: memoryview) -> int:
-            kept.append(view)
-            return int(await write(view))
-
-        inner._file.write = keep
-        for _ in range(2):
-            buffer = bytearray(b"1" * (PIECE + 10))
+        for number in (b"1", b"2"):
+            buffer = bytearray(number * size)
             await sink.write(buffer)
+            buffer[:] = b"-" * size
+            await sink.write(memoryview(buffer)[:1])
             buffer.clear()
-    assert len(kept) == 3  # of the second buffer too, after the ten bytes
-    assert (await local.stat("d/x")).size == 2 * (PIECE + 10)
+    assert await local.read("d/x") == b"1" * size + b"-" + b"2" * size + b"-"
+
+
+async def test_a_piece_is_written_while_the_caller_gets_the_next(
+    local: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But no more than one, so that memory stays bounded; and the end comes after all of them."""
+    gate, write = threading.Event(), local_hidden.HiddenFile.write
+
+    def write_late(self: local_hidden.HiddenFile, *args: Any) -> None:
+        gate.wait(10)
+        write(self, *args)
+
+    monkeypatch.setattr(local_hidden.HiddenFile, "write", write_late)
+    pieces = [number * PIECE for number in (b"1", b"2", b"3")]
+    async with local.create("d/x") as sink:
+        await sink.write(pieces[0])
+        second = asyncio.create_task(sink.write(pieces[1]))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        gate.set()
+        await second
+        await sink.write(pieces[2])
+    assert await local.read("d/x") == b"".join(pieces)
+
+
+async def test_a_last_piece_that_fails_on_its_way_publishes_nothing(small_disk: Path) -> None:
+    """The block has ended well; the disk has not."""
+    async with LocalStorage(small_disk) as storage:
+        with pytest.raises(TargetWriteError, match="no space left") as caught:
+            async with storage.create("d/x") as sink:
+                await sink.write(b"x" * PIECE)
+        assert caught.value.errno == errno.ENOSPC
+        assert await aside(_files, small_disk) == []
 
 
 async def test_put_copies_what_can_change(local: LocalStorage) -> None:

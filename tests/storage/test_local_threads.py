@@ -513,12 +513,12 @@ async def test_an_end_that_was_cancelled_before_it_began_does_nothing(gate: Gate
 
 
 def slow_write(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
-    """Make writing a piece wait at the gate, on the thread that aiofiles uses."""
+    """Make writing a piece wait at the gate, on its thread."""
     submit = Lane.submit
 
     def submit_slowly(self: Lane, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         def slow(*args: Any, **kwargs: Any) -> Any:
-            if getattr(getattr(fn, "func", None), "__name__", "") == "write":
+            if getattr(fn, "__name__", "") == "write":
                 gate.wait()
             return fn(*args, **kwargs)
 
