@@ -8,7 +8,7 @@ from fileflow_async.formats.cells import Cell, parsed, values_of
 from fileflow_async.formats.chunks import Columns, twice
 from fileflow_async.formats.column_types import DECIMAL, INTEGER, MIXED, arrow_type, is_float
 from fileflow_async.formats.encoding import decoded
-from fileflow_async.formats.files import PIECE
+from fileflow_async.formats.files import PIECE, all_of
 from fileflow_async.formats.format import Facts
 from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.packages import is_installed
@@ -35,6 +35,7 @@ class TableReader:
     def __init__(self, kind: Kind, facts: Facts) -> None:
         self._kind = kind
         self._name = facts.name
+        self._length = facts.length
         self._columns = facts.columns
         self._types: dict[str, str] = dict(facts.columns or ())
 
@@ -50,12 +51,12 @@ class TableReader:
         if self._is_for_cells(head):
             return self._joined(file)
         if self._kind is Kind.POLARS and self._columns is not None:
-            return self._by_polars(file.read())
+            return self._by_polars(all_of(file, self._length))
         if not is_installed("pyarrow"):
             return self._joined(file)
         if self._columns is not None:
             return self._of_table(self._by_pyarrow(file))
-        return self._inferred(file.read())
+        return self._inferred(all_of(file, self._length))
 
     def batches(self, file: Any) -> Iterator[Any]:
         """Return some rows at a time.

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any
+from typing import IO, Any
 
 # Handed on at a time: a hop to the event loop costs 50 µs, and storages write 4 to 8 MiB at once the fastest.
 PIECE = 4 * 1024 * 1024
@@ -50,6 +50,19 @@ class Inlet(io.RawIOBase):
 def reader(pieces: Iterable[bytes]) -> io.BufferedReader:
     """Return a file that reads a stream of pieces, lines included, as one on a disk would be read."""
     return io.BufferedReader(Inlet(pieces), PIECE // 4)
+
+
+def all_of(file: IO[bytes], size: int | None) -> bytes:
+    """Return all that is left of a file, which is then at its end.
+
+    Args:
+        file: It.
+        size: How many bytes that are likely to be: room for them is made once, and not again and again as
+            they come. None where it is not known.
+    """
+    data = b"" if size is None or size <= PIECE else file.read(size)
+    rest = file.read()
+    return data + rest if data and rest else data or rest
 
 
 class Outlet(io.RawIOBase):

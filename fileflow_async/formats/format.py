@@ -7,7 +7,7 @@ from typing import IO, Any, ClassVar, Self
 
 from fileflow_async.errors import ConfigError
 from fileflow_async.formats.compression import check_compression
-from fileflow_async.formats.encoding import check_encoding
+from fileflow_async.formats.encoding import check_encoding, is_utf8
 from fileflow_async.formats.kinds import Kind, check_kind
 from fileflow_async.manifest import Manifest
 
@@ -33,6 +33,11 @@ class Facts:
     compression: str | None = None
     columns: Sequence[tuple[str, str]] | None = None
     size: int | None = None
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes reach the format; None where that is not known, or depends on what they are."""
+        return self.size if self.compression is None and is_utf8(self.encoding) else None
 
     @classmethod
     def of(cls, record: Manifest) -> Self:

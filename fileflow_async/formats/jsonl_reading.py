@@ -7,7 +7,7 @@ from fileflow_async.errors import FormatError
 from fileflow_async.formats.cells import values_of
 from fileflow_async.formats.chunks import columns_of, names_of
 from fileflow_async.formats.column_types import DECIMAL, INTEGER, MIXED, arrow_type, is_decimal, is_float
-from fileflow_async.formats.files import PIECE
+from fileflow_async.formats.files import PIECE, all_of
 from fileflow_async.formats.format import Facts
 from fileflow_async.formats.json import Loader
 from fileflow_async.formats.kinds import Kind
@@ -35,6 +35,7 @@ class LinesReader:
     def __init__(self, kind: Kind, facts: Facts, *, allow_nan: bool) -> None:
         self._kind = kind
         self._name = facts.name
+        self._length = facts.length
         self._types = dict(facts.columns or ())
         self._loader = Loader(facts.name, allow_nan=allow_nan)
         self._done = 0
@@ -47,7 +48,7 @@ class LinesReader:
         """
         if self._kind is Kind.RECORDS:
             return [record for records in self.batches(file) for record in records]
-        return self._table(file.read())
+        return self._table(all_of(file, self._length))
 
     def batches(self, file: IO[bytes]) -> Iterator[Any]:
         """Return some records at a time, or a table of them.

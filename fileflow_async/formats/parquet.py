@@ -4,12 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Literal
 
+from fileflow_async.formats.files import all_of
 from fileflow_async.formats.format import Facts, Format, Summary
 from fileflow_async.formats.kinds import Kind
 from fileflow_async.formats.measure import Measure, of_polars
 from fileflow_async.formats.package_errors import damage
 from fileflow_async.formats.packages import is_installed, needed
-from fileflow_async.formats.table_files import BATCH, POLARS_GROUP, polars_frame, spooled, write_tables
+from fileflow_async.formats.table_files import (
+    BATCH,
+    POLARS_GROUP,
+    gathered,
+    polars_frame,
+    spooled,
+    write_tables,
+)
 from fileflow_async.formats.tables import of_table
 
 
@@ -56,16 +64,16 @@ class Parquet(Format):
         Raises:
             FormatError: It is not valid parquet.
         """
-        data = file.read()
         if kind is Kind.POLARS:
-            return _by_polars(data)
+            return _by_polars(all_of(file, facts.length))
         if kind is Kind.RECORDS and not is_installed("pyarrow"):
-            return _by_polars(data).to_dicts()
+            return _by_polars(all_of(file, facts.length)).to_dicts()
         with needed("reading parquet"):
             import pyarrow as pa
             import pyarrow.parquet
+        source = pa.BufferReader(gathered(file, facts.length))
         with damage(facts.name, self.name):
-            return of_table(pyarrow.parquet.read_table(pa.BufferReader(data)), kind)
+            return of_table(pyarrow.parquet.read_table(source), kind)
 
     def batches(self, file: IO[bytes], kind: Any, facts: Facts) -> Iterator[Any]:
         """Return some rows at a time, from a temporary file: what is in parquet stands at its end."""

@@ -114,6 +114,25 @@ def _plain(table: "pa.Table") -> "pa.Table":
     return table.cast(pa.schema(list(zip(table.column_names, types, strict=True))))
 
 
+def gathered(file: IO[bytes], size: int | None) -> "pa.Buffer":
+    """Return a stream as a buffer of pyarrow's; it is then at its end, and so verified.
+
+    Args:
+        file: The stream.
+        size: How many bytes it is likely to have; None where that is not known.
+    """
+    import pyarrow as pa
+
+    if size is None or size <= PIECE:
+        return pa.py_buffer(file.read())
+    # Of pyarrow's pool, which has its memory in large pages and keeps it: to get small ones from the system
+    # takes as long as to hash what is in them.  ADR 0035
+    buffer = pa.allocate_buffer(size)
+    filled = file.readinto(memoryview(buffer).cast("B"))  # type: ignore[attr-defined]
+    rest = file.read()
+    return pa.py_buffer(bytes(buffer) + rest) if rest else buffer.slice(0, filled)
+
+
 @contextmanager
 def spooled(file: IO[bytes]) -> Iterator[Any]:
     """Open a copy of a stream for random access; the stream is then at its end, and so verified."""
