@@ -58,6 +58,11 @@ async def test_whoever_trusts_the_writer_may_allow_more(kind: str) -> None:
     assert await formats.read(bomb, facts(kind), max_decoded=len(ZEROS)) == ZEROS
     with pytest.raises(FormatError, match=rf"^'data.gz' becomes more than {len(ZEROS) - 1} bytes"):
         await formats.read(bomb, facts(kind), max_decoded=len(ZEROS) - 1)
+    lines = packed(b'{"a":1}\n' * 1000, kind)
+    about = formats.Facts(format="jsonl", name="data.gz", compression=kind)
+    async with formats.records(lines, about, max_decoded=7999) as records:
+        with pytest.raises(FormatError, match=r"^'data.gz' becomes more than 7999 bytes"):
+            assert [each async for each in records] == []
 
 
 async def test_nothing_becomes_more_than_ten_gibibytes(monkeypatch: pytest.MonkeyPatch) -> None:

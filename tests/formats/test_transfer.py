@@ -113,6 +113,35 @@ async def test_a_stream_is_drawn_to_its_end_although_the_value_ends_before() -> 
     assert ended == [True]
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_long_stream_is_checked_however_early_its_reader_has_had_enough(fails: bool) -> None:
+    """More of it is to come than is drawn ahead: neither a value nor an error of its beginning counts."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        for _ in range(50):
+            yield bytes(1 << 17)
+        raise TargetCorruptError("the hash differs")
+
+    class Hasty(Csv):
+        def read(self, file: IO[bytes], kind: Any, facts: formats.Facts) -> Any:
+            if fails:
+                raise FormatError("the beginning cannot be parsed")
+            return file.read(1)
+
+        def batches(self, file: IO[bytes], kind: Any, facts: formats.Facts) -> Iterator[Any]:
+            yield self.read(file, kind, facts)
+
+    formats.register(Hasty(), replace=True)
+    try:
+        with pytest.raises(TargetCorruptError):
+            await formats.read(stream(), formats.Facts(format="csv"))
+        async with formats.batches(stream(), formats.Facts(format="csv")) as batches:
+            with pytest.raises(TargetCorruptError):
+                assert [batch async for batch in batches] in ([], [b"\0"])
+    finally:
+        formats.unregister("csv")
+
+
 async def test_a_failed_write_publishes_nothing(store: TargetStore, target: MakeTarget) -> None:
     """Whoever's fault it is."""
 

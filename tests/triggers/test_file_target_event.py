@@ -11,7 +11,8 @@ from airflow.triggers.base import BaseEventTrigger
 
 from fileflow_async.errors import ConfigError, FileflowError, StorageUnavailableError, TargetNameError
 from fileflow_async.manifest import Producer
-from fileflow_async.status import State
+from fileflow_async.status import State, Status
+from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.triggers import FileTargetEventTrigger
@@ -314,6 +315,50 @@ async def test_a_commit_that_a_failure_hides_is_announced(lake: Lake) -> None:
     assert (await lake.stores[ROOT].state(KEY)).state is State.FAILED
     assert triggerer.events == [first, second]
     await lake.clock.advance(700.0)
+    assert triggerer.events == [first, second]
+
+
+async def test_what_is_no_news_asks_nobody(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither Airflow what was announced of the others, nor the store for a history without commits."""
+    await lake.commit()
+    await put(lake.stores[ROOT], OTHER, b"1")
+    triggerer = await lake.triggerer(30.0, targets=[KEY, OTHER])
+    assert len(triggerer.events) == 2
+    asked: list[str] = []
+    last = Cursor.last
+
+    async def noting(self: Cursor, place: str) -> str | None:
+        asked.append(place)
+        return await last(self, place)
+
+    monkeypatch.setattr(Cursor, "last", noting)
+    opened = lake.stores.opened.total()
+    await put(lake.stores[ROOT], OTHER, b"2")
+    await lake.clock.advance(30.0)
+    assert asked == [f"{ROOT}/{OTHER}"]
+    assert lake.stores.opened.total() == opened + 1
+    for name in list(lake.stores.storage().objects):
+        if name.startswith(KEY):
+            del lake.stores.storage().objects[name]
+    await lake.clock.advance(700.0)
+    assert (await lake.stores[ROOT].state(KEY)).state is State.ABSENT
+    assert f"{ROOT}/{KEY}" not in asked
+    assert len(triggerer.events) == 3
+
+
+async def test_a_commit_that_was_seen_is_announced_although_the_history_lacks_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some stores list late, and a clean-up may come between the two."""
+    first = await lake.commit()
+    triggerer = await lake.triggerer(6.0)
+
+    async def nothing_yet(self: TargetStore, key: str) -> list[Status]:
+        return []
+
+    monkeypatch.setattr(TargetStore, "history", nothing_yet)
+    second = await lake.commit(b"2")
+    await lake.clock.advance(6.0)
     assert triggerer.events == [first, second]
 
 
