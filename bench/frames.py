@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,6 @@ import pyarrow.parquet
 from racing import Lap, Race, write
 
 from fileflow_async import formats
-from fileflow_async.manifest import Manifest
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Slot, Target
@@ -230,11 +229,8 @@ class Ours:
             await formats.write(draft, value)
 
     async def _read(self, format: str, package: str) -> Any:
-        target = target_of(format, package)
-        version = await self._store.version(target)
-        facts = formats.Facts.of(cast(Manifest, version.manifest))
-        async with self._store.open(target) as stream:
-            return await formats.read(stream, facts, KINDS[package])
+        async with self._store.open(target_of(format, package)) as stream:
+            return await formats.read(stream, stream.record, KINDS[package])
 
 
 def target_of(format: str, package: str) -> Target:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from fileflow_async.clock import Clock
 from fileflow_async.digest import Digest
@@ -29,7 +29,7 @@ class Piece:
     size: int
     sha256: str
     etag: str | None
-    record: str
+    record: Manifest
 
     @property
     def name(self) -> str:
@@ -47,14 +47,14 @@ class Piece:
         if record.parts is None:
             if part is not None:
                 raise FormatError(f"{record.data!r} is one file; it has no part {quoted(part)}")
-            return cls(data, record.size, record.sha256, record.etag, record.data + SUFFIX)
+            return cls(data, record.size, record.sha256, record.etag, record)
         found = next((each for each in record.parts if each.name == part), None)
         if found is None:
             names = ", ".join(repr(each.name) for each in record.parts[:5])
             more = "" if len(record.parts) <= 5 else f" and {len(record.parts) - 5} more"
             asked = "name one with part=" if part is None else f"it has no part {quoted(part)}"
             raise FormatError(f"{record.data!r} is a folder of {names}{more}; {asked}")
-        return cls(f"{data}/{found.name}", found.size, found.sha256, None, record.data + SUFFIX)
+        return cls(f"{data}/{found.name}", found.size, found.sha256, None, record)
 
     def check(self, size: int, sha256: str) -> None:
         """Compare what was read with what was committed.
@@ -68,6 +68,25 @@ class Piece:
             raise TargetCorruptError(
                 f"{self.name!r} does not match its sha256 (read {sha256[:12]}…, manifest {self.sha256[:12]}…)"
             )
+
+
+class Stream:
+    """The bytes of one version, which raise TargetCorruptError at their end when they are not its.
+
+    Args:
+        record: What was committed; it goes along, so that nobody has to look for it again.
+        pieces: The bytes.
+    """
+
+    def __init__(self, record: Manifest, pieces: AsyncIterator[bytes]) -> None:
+        self.record = record
+        self._pieces = pieces
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +106,13 @@ class Reading:
         return await self._twice(self._read)
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open the bytes as a stream that raises at its end when it was not what was committed."""
+    async def opened(self) -> AsyncIterator[Stream]:
+        """Open the bytes as a stream."""
         async with AsyncExitStack() as stack:
             piece, pieces = await self._twice(lambda piece: self._open(stack, piece))
             digest = await stack.enter_async_context(Digest())
-            yield await stack.enter_async_context(aclosing(_checked(piece, pieces, digest)))
+            checked = await stack.enter_async_context(aclosing(_checked(piece, pieces, digest)))
+            yield Stream(piece.record, checked)
 
     async def _twice(self, use: Callable[[Piece], Awaitable[Used]]) -> Used:
         try:
@@ -124,7 +144,8 @@ def _data_of_a_record(piece: Piece) -> Iterator[None]:
     try:
         yield
     except TargetNotFoundError as error:
-        raise TargetCorruptError(f"{piece.record!r} exists but its data {piece.name!r} does not") from error
+        record = piece.record.data + SUFFIX
+        raise TargetCorruptError(f"{record!r} exists but its data {piece.name!r} does not") from error
 
 
 async def _checked(piece: Piece, pieces: AsyncIterator[bytes], digest: Digest) -> AsyncGenerator[bytes, None]:

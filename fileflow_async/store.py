@@ -11,7 +11,7 @@ from fileflow_async.feed import Feed
 from fileflow_async.looking import Looking
 from fileflow_async.manifest import Manifest, Producer
 from fileflow_async.publishing import Publishing, WriteOptions
-from fileflow_async.reading import Piece, Reading
+from fileflow_async.reading import Piece, Reading, Stream
 from fileflow_async.status import Status, removable
 from fileflow_async.storage.protocol import Storage
 from fileflow_async.target import Reference, Target, check_key
@@ -158,12 +158,11 @@ class TargetStore:
         return await self._reading(what, part).whole()
 
     @asynccontextmanager
-    async def open(
-        self, what: Target | Reference | str, *, part: str | None = None
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, what: Target | Reference | str, *, part: str | None = None) -> AsyncIterator[Stream]:
         """Open a version for reading it in pieces, in bounded memory; see `read`.
 
-        The stream raises TargetCorruptError at its end when what it handed out is not what was committed.
+        The stream raises TargetCorruptError at its end when what it handed out is not what was committed;
+        its `record` says what that is.
         """
         async with self._reading(what, part).opened() as stream:
             yield stream

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack, cast
+from typing import Any, Self, TypedDict, Unpack
 
 from fileflow_async import formats
 from fileflow_async.content import ContentOptions
@@ -13,7 +13,7 @@ from fileflow_async.draft import FileDraft
 from fileflow_async.errors import ConfigError, DependencyError, TargetWriteError
 from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.gates import Gate, pass_through
-from fileflow_async.manifest import Input, Manifest, Producer
+from fileflow_async.manifest import Input, Producer
 from fileflow_async.store import TargetStore
 from fileflow_async.target import OUTPUT, Reference, Slot, Target
 from fileflow_async.target_set import outputs_in
@@ -158,16 +158,12 @@ class Work:
             options: Those of the format.
         """
         reference = key if isinstance(key, Reference) else await self.find(key, dag_id)
-        record = cast(Manifest, (await self.store.version(reference)).manifest)  # version() returns one
-        facts = formats.Facts.of(
-            replace(
-                record,
-                format=format or record.format or "bytes",
-                encoding=encoding or record.encoding,
-            )
-        )
         async with self.store.open(reference) as stream:
-            return await formats.read(stream, facts, kind, **options)
+            record = stream.record
+            known = replace(
+                record, format=format or record.format or "bytes", encoding=encoding or record.encoding
+            )
+            return await formats.read(stream, formats.Facts.of(known), kind, **options)
 
     async def save(
         self,

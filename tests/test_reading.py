@@ -155,6 +155,15 @@ class TestReading:
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
 
+    async def test_a_stream_brings_its_record_along(self, store: TargetStore, target: MakeTarget) -> None:
+        """That of the version it is of, whatever is committed meanwhile."""
+        first = await put(store, target(), b"first")
+        second = await put(store, target(), b"second")
+        for what, data in ((first, first.data), (target(), second.data)):
+            async with store.open(what) as stream:
+                assert stream.record == (await store.version(what)).manifest
+                assert stream.record.data == data
+
     async def test_what_comes_back_before_the_second_look_is_read(
         self, store: TargetStore, storage: MemoryStorage, clock: FakeClock, target: MakeTarget
     ) -> None:

@@ -32,7 +32,7 @@ async def read(
 
     Args:
         source: What `store.read` returned, or what `store.open` has opened.
-        facts: The commit record, or what is known of the data.
+        facts: The commit record, such as the stream's, or what is known of the data.
         kind: A type or its name: `pandas.DataFrame`, `polars.DataFrame`, `pyarrow.Table`, `list` (of dicts),
             `dict`, `str` or `bytes`, as far as the format is read so; by default what suits it.
         max_decoded: How many bytes compressed data may become.
