@@ -36,7 +36,10 @@ PARTS = {
             "Triggers in one event loop wait for targets, while another process commits some of them. "
             "Processor time and requests are those of waiting alone; the delay is that from the moment "
             "at which a commit can be seen to the event. `DirectoryFileDeleteTrigger` shares one look "
-            "at its folder among all waits, and deletes what it finds."
+            "at its folder among all waits, and deletes what it finds.\n\n"
+            "Python's full garbage collections are told apart, since the processes of the peers have them "
+            "too: each stops the loop while it goes over all that Airflow has imported, 170,000 objects, "
+            "and over all waits, 34 objects each."
         ),
     ),
     "small": (

@@ -548,6 +548,11 @@ METRICS: Sequence[tuple[str, str, Callable[[dict[str, Any]], float]]] = (
     ("memory", "KiB a wait", lambda row: row["KiB a waiter"]),
     ("start, processor time", "s", lambda row: row["start cpu s"]),
     ("start, lag of the loop, most", "ms", lambda row: row["start lag"]["max"]),
+    (
+        "start, lag of the loop with garbage collections, most",
+        "ms",
+        lambda row: row["start lag"]["max with gc"],
+    ),
     ("start, requests", "in all", lambda row: row["start requests"]),
 )
 STORM_METRICS: Sequence[tuple[str, str, Callable[[dict[str, Any]], float]]] = (
