@@ -154,7 +154,8 @@ class Row:
         plain: Median seconds of the plain call.
         hashing: Those of hashing its file.
         ours: Those of ours.
-        ratio: The median, over the turns, of ours to both of the others.
+        ratios: Of each turn, ours to both of the others.
+        ratio: Their median.
         cpu: The same of processor time, which a busy machine disturbs less.
         mebibytes: The size of the plain file.
     """
@@ -165,6 +166,7 @@ class Row:
     plain: float
     hashing: float
     ours: float
+    ratios: list[float]
     ratio: float
     cpu: float
     mebibytes: float
@@ -178,13 +180,12 @@ def row_of(format: str, package: str, action: str, times: Times, mebibytes: floa
     if package == "xcom":
         hashing = [(0.0, 0.0)] * len(ours)
     wall, cpu = (
-        statistics.median(
-            our[kind] / (one[kind] + two[kind]) for our, one, two in zip(ours, plain, hashing, strict=True)
-        )
+        [our[kind] / (one[kind] + two[kind]) for our, one, two in zip(ours, plain, hashing, strict=True)]
         for kind in (0, 1)
     )
     seconds = [statistics.median(turn[0] for turn in each) for each in (plain, hashing, ours)]
-    return Row(format, package, action, *seconds, wall, cpu, mebibytes)
+    medians = statistics.median(wall), statistics.median(cpu)
+    return Row(format, package, action, *seconds, wall, *medians, mebibytes)
 
 
 def hashed(path: Path) -> None:
@@ -267,8 +268,9 @@ def measured(
 
 def race_of(action: str, rows: list[Row]) -> dict[str, Any]:
     """Return all rows of an action as a race of formats, in which plain calls and hashing are one."""
-    race = Race(f"{action.title()} a frame", "times the plain call and hashing", {}, more_is_better=False)
-    race.laps = {name_of(row): [Lap(row.ratio)] for row in rows if row.action == action}
+    unit = "times the plain call and hashing"
+    race = Race(f"{action.title()} a frame", unit, {}, more_is_better=False, of_ratios=True)
+    race.laps = {name_of(row): list(map(Lap, row.ratios)) for row in rows if row.action == action}
     return race.result()
 
 
@@ -288,7 +290,7 @@ def main() -> None:
     parser.add_argument("--directory", help="where the files go; by default the system's temporary folder")
     given = parser.parse_args()
     rows = given.rows or (10_000 if given.quick else 1_000_000)
-    repeat = given.repeat or (1 if given.quick else 3)
+    repeat = given.repeat or (1 if given.quick else 5)
     frame = frame_of(rows)
     table = pa.Table.from_pandas(frame, preserve_index=False)
     values = {"pandas": frame, "polars": pl.DataFrame(table), "pyarrow": table}

@@ -69,7 +69,7 @@ PARTS = {
         "Frames",
         (
             "A million mixed rows, written and read, beside plain calls of the same library that hash "
-            "the file afterwards: a ratio of one is no cost at all."
+            "the file afterwards, in the same turn: one is no cost at all."
         ),
     ),
     "starting": (
@@ -154,15 +154,16 @@ def metrics(races: Sequence[Race]) -> Iterator[str]:
 
 
 def table(race: Race) -> Iterator[str]:
+    with_ratio = any(row["ratio"] is not None for row in race["rows"])
     with_cpu = any(row["cpu"] is not None for row in race["rows"])
-    more = f" processor, {race['cpu_unit']} | memory, MiB |" if with_cpu else ""
-    yield f"| | {race['unit']} | from … to | ratio | from … to |{more}"
-    yield "| --- | ---: | ---: | ---: | ---: |" + " ---: | ---: |" * with_cpu
+    more = " ratio | from … to |" * with_ratio
+    more += f" processor, {race['cpu_unit']} | memory, MiB |" * with_cpu
+    yield f"| | {race['unit']} | from … to |{more}"
+    yield "| --- | ---: | ---: |" + " ---: | ---: |" * (with_ratio + with_cpu)
     for row in race["rows"]:
-        line = (
-            f"| {row['name']} | {short(row['median'])} | {short(row['least'])} … {short(row['most'])} "
-            f"| {short(row['ratio'])} | {short(row['ratio_least'])} … {short(row['ratio_most'])} |"
-        )
+        line = f"| {row['name']} | {short(row['median'])} | {short(row['least'])} … {short(row['most'])} |"
+        if with_ratio:
+            line += f" {short(row['ratio'])} | {short(row['ratio_least'])} … {short(row['ratio_most'])} |"
         if with_cpu:
             line += f" {short(row['cpu'])} | {row['memory']:,.0f} |" if row["cpu"] is not None else " | |"
         yield line

@@ -7,7 +7,7 @@ the JSON; that has one shape whatever is measured:
         {"name", "median", "least", "most", "ratio", "ratio_least", "ratio_most", "cpu", "memory"}]}]}
 
 A ratio is that of a contestant to the first one of its race in the same turn; ratios travel to other
-machines, figures do not.
+machines, figures do not. Where the figures are ratios themselves, there are no others: they are null.
 """
 
 import argparse
@@ -51,13 +51,18 @@ Contestant = Callable[[], Awaitable[Lap]]
 
 @dataclass
 class Race:
-    """Contestants for one thing, the first of which is what the others are compared with."""
+    """Contestants for one thing, the first of which is what the others are compared with.
+
+    Attributes:
+        of_ratios: Whether each figure compares its contestant already, with something of its own.
+    """
 
     name: str
     unit: str
     contestants: Mapping[str, Contestant]
     cpu_unit: str = ""
     more_is_better: bool = True
+    of_ratios: bool = False
     rounds: int = 5
     laps: dict[str, list[Lap]] = field(default_factory=dict)
 
@@ -70,7 +75,8 @@ class Race:
 
     def result(self) -> dict[str, Any]:
         """Return the medians, and how they compare, as they are written."""
-        base = [each.figure for each in next(iter(self.laps.values()))]
+        first = [each.figure for each in next(iter(self.laps.values()))]
+        base = None if self.of_ratios else first
         return {
             "name": self.name,
             "unit": self.unit,
@@ -115,18 +121,20 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def row(name: str, laps: Sequence[Lap], base: Sequence[float]) -> dict[str, Any]:
-    """Return the figures of one contestant, with how they compare to those of the first."""
+def row(name: str, laps: Sequence[Lap], base: Sequence[float] | None) -> dict[str, Any]:
+    """Return the figures of one contestant, with how they compare to those of the first, if they do."""
     figures = [each.figure for each in laps]
-    ratios = [figure / other if other else 0.0 for figure, other in zip(figures, base, strict=True)]
+    ratios = None
+    if base is not None:
+        ratios = [figure / other if other else 0.0 for figure, other in zip(figures, base, strict=True)]
     found = {
         "name": name,
         "median": statistics.median(figures),
         "least": min(figures),
         "most": max(figures),
-        "ratio": statistics.median(ratios),
-        "ratio_least": min(ratios),
-        "ratio_most": max(ratios),
+        "ratio": ratios and statistics.median(ratios),
+        "ratio_least": ratios and min(ratios),
+        "ratio_most": ratios and max(ratios),
         "cpu": median_of(each.cpu for each in laps),
         "memory": median_of(each.memory for each in laps),
     }
@@ -144,8 +152,10 @@ def table(race: Mapping[str, Any]) -> str:
     for each in race["rows"]:
         lines.append(
             f"  {each['name']:<52}{each['median']:>9,.4g}  ({each['least']:,.4g} to {each['most']:,.4g})"
-            f"{each['ratio']:>10.3g} × ({each['ratio_least']:.3g} to {each['ratio_most']:.3g})"
         )
+        if each["ratio"] is not None:
+            spread = f"({each['ratio_least']:.3g} to {each['ratio_most']:.3g})"
+            lines[-1] += f"{each['ratio']:>10.3g} × {spread}"
         if each["cpu"] is not None:
             lines[-1] += f"  cpu {each['cpu']:.3g} {race['cpu_unit']}, {each['memory']:.0f} MiB"
     return "\n".join(lines)

@@ -53,6 +53,33 @@ def test_a_ratio_is_that_to_the_first_contestant_in_the_same_turn(load: Any) -> 
     assert (rows[1]["median"], rows[1]["least"], rows[1]["most"]) == (2.75, 0.5, 5.0)
 
 
+def test_what_is_a_ratio_already_is_not_compared_once_more(load: Any) -> None:
+    """Each format of a frame has a plain call of its own; that of another says nothing about it."""
+    found = race(load, "Read a frame", {"csv": [0.5, 0.4], "arrow": [1.0, 1.5]}, of_ratios=True)
+    assert [row["ratio"] for row in found["rows"]] == [None, None]
+    assert list(load("page").table(found)) == [
+        "| | commits a second | from … to |",
+        "| --- | ---: | ---: |",
+        "| csv | 0.45 | 0.4 … 0.5 |",
+        "| arrow | 1.25 | 1 … 1.5 |",
+    ]
+    assert "×" not in load("racing").table(found)
+
+
+def test_the_spread_of_a_frame_is_that_of_its_turns(load: Any) -> None:
+    """Each turn compares what was measured in it."""
+    frames = load("frames")
+    times = {
+        "plain read": [(1.0, 1.0), (2.0, 2.0)],
+        "hash": [(1.0, 1.0), (2.0, 2.0)],
+        "ours read": [(2.0, 2.0), (2.0, 2.0)],
+    }
+    rows = frames.race_of("read", [frames.row_of("csv", "polars", "read", times, 1.0)])["rows"]
+    assert [(row["name"], row["median"], row["least"], row["most"]) for row in rows] == [
+        ("csv, polars", 0.75, 0.5, 1.0)
+    ]
+
+
 @pytest.mark.parametrize("figures", [[1.0, 2.0], [1.0, 1e6], [0.0, 3.0], [0.0, 0.0]])
 def test_a_picture_is_whole_and_all_its_bars_fit(load: Any, figures: list[float]) -> None:
     """Whatever was measured, nothing at all included."""
