@@ -5,8 +5,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fileflow_async.errors import StorageUnavailableError, TargetCorruptError
+from fileflow_async.errors import (
+    FileflowError,
+    StorageUnavailableError,
+    TargetAccessError,
+    TargetCorruptError,
+)
 from fileflow_async.migration import Fate, Migrated, migrate
+from fileflow_async.storage.protocol import Listing
 from fileflow_async.store import TargetStore
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.memory import MemoryStorage
@@ -85,17 +91,50 @@ async def test_what_was_stored_is_read_back(
     assert (file.fate, file.why) == (Fate.FAILED, "it does not match its sha256")
 
 
-async def test_a_store_that_does_not_answer_ends_it(
-    clock: FakeClock, store: TargetStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [StorageUnavailableError, TargetAccessError])
+async def test_a_store_that_does_not_answer_or_refuses_ends_it(
+    clock: FakeClock, store: TargetStore, monkeypatch: pytest.MonkeyPatch, kind: type[FileflowError]
 ) -> None:
     """Rather than list ten thousand failures."""
 
     async def gone(*_: object) -> None:
-        raise StorageUnavailableError("no answer")
+        raise kind("no")
 
     monkeypatch.setattr(store, "version", gone)
-    with pytest.raises(StorageUnavailableError):
+    with pytest.raises(kind):
         await migrated(Source(b"value", clock=clock), store)
+
+
+async def test_a_file_that_was_replaced_since_it_was_listed_is_not_copied(
+    clock: FakeClock, storage: MemoryStorage, store: TargetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is the same in both reads: its size and its name are those of another."""
+    source = MemoryStorage(clock=clock)
+    plant(source, OLD, b"value")
+    listing = await source.list("")
+    plant(source, OLD, b"other")
+
+    async def listed(*_: object, **__: object) -> Listing:
+        return listing
+
+    monkeypatch.setattr(source, "list", listed)
+    (file,) = await migrated(source, store)
+    assert file.fate is Fate.FAILED
+    assert [key for key in kept(storage) if key.endswith(".ok")] == []
+
+
+async def test_there_may_be_more_files_than_a_store_lists_at_once(
+    clock: FakeClock, store: TargetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each comes once."""
+    monkeypatch.setattr("fileflow_async.migration._PAGE", 2)
+    source = MemoryStorage(clock=clock)
+    keys = [f"shop/orders/2016-01-0{day}" for day in range(1, 6)]
+    for key in keys:
+        plant(source, key, b"value")
+    assert [(file.source, file.fate) for file in await migrated(source, store)] == [
+        (key, Fate.COPIED) for key in keys
+    ]
 
 
 async def test_the_slot_has_the_time_of_a_run(clock: FakeClock, store: TargetStore) -> None:
