@@ -13,7 +13,8 @@ from fileflow_async.storage.local_hidden import HiddenFile
 from fileflow_async.storage.local_threads import Lane
 from fileflow_async.storage.protocol import PIECE, Entry
 
-_WORTH_KEEPING = 256 * 1024  # bytes: to copy fewer costs no more than a system call of their own
+BATCH = 2 * 1024 * 1024  # bytes worth a hop to a thread: of more, the first have left the processor's cache
+_WORTH_KEEPING = 512 * 1024  # bytes: to copy fewer costs less than that their memory is not used again
 
 
 class LocalSink:
@@ -43,7 +44,7 @@ class LocalSink:
             else:
                 self._copy(piece)
             self._size += len(piece)
-            if self._size >= PIECE:
+            if self._size >= BATCH:
                 await self._send()
         self._whole = True
 

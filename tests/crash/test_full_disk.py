@@ -134,6 +134,7 @@ def test_the_disk_is_full_at_each_step(
     what: str,
 ) -> None:
     """Room for one more file or page at a time, until the commit fits, and its feed entry too."""
+    monkeypatch.setattr(local_stream, "BATCH", PIECE)
     monkeypatch.setattr(local_stream, "PIECE", PIECE)
     old = OLD if has_old else None
     refusals = 0

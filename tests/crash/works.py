@@ -267,7 +267,8 @@ async def perform(job: dict[str, Any], tell: Tell) -> None:
     if "largest_file" in job:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"],) * 2)
     if "piece" in job:
-        setattr(local_stream, "PIECE", job["piece"])  # noqa: B010 - it is imported there, not exported
+        for size in ("BATCH", "PIECE"):
+            setattr(local_stream, size, job["piece"])
     async with _opened(job) as storage:
         await WORKS[job["work"]](TargetStore(storage), job, tell)
 

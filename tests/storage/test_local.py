@@ -30,6 +30,7 @@ from fileflow_async.errors import (
 )
 from fileflow_async.storage import local_files, local_hidden, local_root, local_scan
 from fileflow_async.storage.local import LocalStorage
+from fileflow_async.storage.local_stream import BATCH
 from fileflow_async.storage.protocol import PIECE, Listing
 from fileflow_async.testing.storage_contract import StorageContract, eventually
 from tests.crash.tally import how_many
@@ -793,7 +794,7 @@ async def test_a_write_after_the_end_is_refused(local: LocalStorage) -> None:
     assert await local.read("d/x") == b"1"
 
 
-@pytest.mark.parametrize("size", [10, PIECE - 1, 2 * PIECE + 10])
+@pytest.mark.parametrize("size", [10, BATCH - 1, 2 * PIECE + 10])
 async def test_a_buffer_may_be_used_again_while_its_bytes_are_on_their_way(
     local: LocalStorage, size: int
 ) -> None:
