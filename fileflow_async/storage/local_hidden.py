@@ -137,9 +137,11 @@ class HiddenFile:
 
     def _make_empty(self) -> Entry:
         """Make the object under its own name: there is no part of nothing that anybody could see."""
-        with opened(self._root.make(self._parents)) as folder:
-            with opened(os.open(self._name, _CREATE, _FILE_MODE, dir_fd=folder)) as file:
-                return Entry(self._key, 0, os.fstat(file).st_mtime)
+        with (
+            opened(self._root.make(self._parents)) as folder,
+            opened(os.open(self._name, _CREATE, _FILE_MODE, dir_fd=folder)) as file,
+        ):
+            return Entry(self._key, 0, os.fstat(file).st_mtime)
 
     def _write(self, file: FileIO, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
         for piece in pieces:
