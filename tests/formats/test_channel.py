@@ -138,6 +138,28 @@ async def test_a_block_that_is_left_early_ends_the_thread_at_its_next_step() -> 
         await gone("early")
 
 
+async def test_what_was_drawn_ahead_is_not_worked_on_for_nobody() -> None:
+    """The next step is the last, though there is more to take."""
+    taken: list[int] = []
+    drawn: list[int] = []
+    go = threading.Event()
+
+    def work(channel: Channel[None]) -> None:
+        for item in channel.items():
+            taken.append(item)
+            go.wait(10)
+
+    async with working("left", work, numbers(100, drawn)) as channel:
+        result = asyncio.ensure_future(channel.result())
+        async with asyncio.timeout(10):
+            while len(drawn) < 3:
+                await asyncio.sleep(0.005)
+        result.cancel()
+    go.set()
+    await gone("left")
+    assert taken == [0]
+
+
 async def test_the_rest_of_the_input_can_be_drawn() -> None:
     """What checks a stream does so at its end."""
     drawn: list[int] = []
