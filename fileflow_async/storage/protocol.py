@@ -61,7 +61,8 @@ class Sink(Protocol):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Take more bytes; waits while too many are under way, so that memory stays bounded.
 
-        A write that failed or was cancelled spoils the object: the block can no longer end well.
+        A write that failed or was cancelled spoils the object: the block can no longer end well. What is
+        wrong with the last bytes may be told by the next write, or at the end of the block.
         """
         ...
 
