@@ -55,6 +55,26 @@ async def test_a_file_that_changes_meanwhile_is_not_committed(
     assert [key for key in kept(storage) if key.endswith(".ok")] == []
 
 
+async def test_a_file_that_is_cut_off_in_both_reads_is_not_committed(
+    clock: FakeClock, storage: MemoryStorage, store: TargetStore
+) -> None:
+    """It has to be as long as it was listed."""
+    source = Source(b"value", clock=clock)
+    source.reads = [b"val", b"val"]
+    (file,) = await migrated(source, store)
+    assert file.fate is Fate.FAILED
+    assert file.why.endswith("has 3 bytes, not 5")
+    assert [key for key in kept(storage) if key.endswith(".ok")] == []
+
+
+async def test_the_record_tells_which_task_it_was(clock: FakeClock, store: TargetStore) -> None:
+    """As for whatever a task commits."""
+    await migrated(Source(b"value", b"value", clock=clock), store)
+    record = (await store.version(TARGET)).manifest
+    assert record is not None
+    assert (record.producer.dag_id, record.producer.task_id) == ("shop", "orders")
+
+
 async def test_one_that_fails_does_not_keep_the_others(
     clock: FakeClock, storage: MemoryStorage, store: TargetStore
 ) -> None:
