@@ -40,6 +40,7 @@ def facts(**changed: Any) -> Facts:
         (Gate(not_empty), {"rows": None, "size": 0}, "there are no bytes"),
         (rows_between(2), {}, None),
         (rows_between(3), {}, "2 rows; expected 3 to any"),
+        (rows_between(2, 2), {}, None),
         (rows_between(0, 1), {}, "2 rows; expected 0 to 1"),
         (rows_between(0), {"rows": None}, "the format does not tell the number of rows"),
         (has_columns("id"), {}, None),
@@ -47,6 +48,7 @@ def facts(**changed: Any) -> Facts:
         (has_columns("id"), {"columns": None}, "the format does not tell the columns"),
         (no_nulls("id"), {}, None),
         (no_nulls("id", "name"), {}, "'name' has 3 nulls"),
+        (no_nulls("id"), {"stats": {"id": {"nulls": 1}}}, "'id' has 1 null"),
         (no_nulls("x"), {}, "nothing is known of the nulls in 'x'"),
     ],
 )
@@ -117,11 +119,18 @@ async def test_all_that_is_wrong_is_said_at_once(store: TargetStore, target: Mak
     async with store.begin(target()) as draft:
         await draft.finish()
         with pytest.raises(GateError) as caught:
-            await pass_through(draft, [Gate(not_empty), rows_between(5)])
+            await pass_through(draft, [Gate(not_empty), rows_between(5), Gate(lambda _: False, "mine")])
     assert str(caught.value).endswith(
         "was not published: not_empty: there are no bytes; "
-        "rows_between: the format does not tell the number of rows"
+        "rows_between: the format does not tell the number of rows; mine: the check failed"
     )
+
+
+def test_a_gate_stays_what_it_is() -> None:
+    """A bare function becomes one that blocks."""
+    gate = Gate(not_empty, on_failure="warn")
+    assert Gate.of(gate) is gate
+    assert Gate.of(not_empty) == Gate(not_empty, on_failure="block")
 
 
 def test_what_is_no_gate_is_refused() -> None:
