@@ -130,8 +130,9 @@ async def gc(
                 progress(each)
     kept = max(0, seen - len(doomed))
     now = (await store.storage.list(prefix, limit=1)).now
-    uploads = await store.storage.abandon(before=now - rules.orphans_for, dry_run=dry_run)
-    doomed += [Doomed(key, 0, Reason.OLD_UPLOAD) for key in uploads if key.startswith(prefix)]
+    before = now - rules.orphans_for
+    uploads = await store.storage.abandon(before=before, prefix=prefix, dry_run=dry_run)
+    doomed += [Doomed(key, 0, Reason.OLD_UPLOAD) for key in uploads]
     return Report(doomed, kept, dry_run)
 
 

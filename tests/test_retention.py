@@ -90,6 +90,16 @@ class TestCommits:
         assert await removed(store, rules=rules) == {f"{old}.ok": Reason.OLD_COMMIT, old: Reason.OLD_COMMIT}
         assert kept(storage) == [new, f"{new}.ok"]
 
+    async def test_attempts_without_a_commit_do_not_stand_in_for_it(
+        self, store: TargetStore, storage: MemoryStorage
+    ) -> None:
+        """However many have come to nothing since: a reader has the last value still."""
+        keys = [commit(storage, days) for days in (30, 20, 10)]
+        for days in (0.3, 0.2):
+            plant(storage, f"{FOLDER}/{name(days)}", b"1", age=days * DAY)
+        plant(storage, f"{FOLDER}/{name(0.1)}.failed", b"{}", age=0.1 * DAY)
+        assert set(await removed(store)) == {f"{keys[0]}.ok", keys[0]}
+
     async def test_a_damaged_newest_record_stays_and_counts(
         self, store: TargetStore, storage: MemoryStorage
     ) -> None:
@@ -267,12 +277,14 @@ class TestTheRest:
 
     async def test_ages_are_those_of_the_store(self, storage: MemoryStorage) -> None:
         """A machine whose clock is ahead takes nothing away too early, uploads of living writers included."""
-        befores: list[float] = []
+        asked: list[tuple[float, str, bool]] = []
 
         class Uploads(MemoryStorage):
-            async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
-                befores.append(before)
-                return ("shop/a", "other/b")
+            async def abandon(
+                self, *, before: float, prefix: str = "", dry_run: bool = True
+            ) -> Sequence[str]:
+                asked.append((before, prefix, dry_run))
+                return ("shop/a",)
 
         uploads = Uploads(clock=storage.clock)
         for days in (6, 5, 4):
@@ -281,7 +293,9 @@ class TestTheRest:
         ahead = TargetStore(uploads, clock=FakeClock(storage.clock.time() + 100 * DAY))
         report = await gc(ahead, prefix="shop/")
         assert report.doomed == [Doomed("shop/a", 0, Reason.OLD_UPLOAD)]
-        assert befores == [storage.clock.time() - DAY]
+        assert (await gc(ahead, dry_run=False)).doomed == report.doomed
+        before = storage.clock.time() - DAY
+        assert asked == [(before, "shop/", True), (before, "", False)]
 
     async def test_nothing_is_a_report_too(self, store: TargetStore) -> None:
         """And a dry run is what one gets unless one says otherwise."""

@@ -179,7 +179,7 @@ class LocalStorage:
         finally:
             wanted = False
 
-    async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
+    async def abandon(self, *, before: float, prefix: str = "", dry_run: bool = True) -> Sequence[str]:
         """Return nothing: `list` shows whatever a writer has left behind."""
         return ()
 

@@ -213,10 +213,10 @@ class Storage(Protocol):
         """Remove objects, in the order given; those that are not there are no error."""
         ...
 
-    async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
+    async def abandon(self, *, before: float, prefix: str = "", dry_run: bool = True) -> Sequence[str]:
         """Take back streams that their writers left open before that moment; return their objects' keys.
 
-        Only those that `list` cannot show: multipart uploads.
+        Only those to keys that begin with the prefix, and that `list` cannot show: multipart uploads.
         """
         ...
 

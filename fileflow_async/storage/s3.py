@@ -131,9 +131,10 @@ class S3Storage:
         """
         await delete(self._open.requests, self._place, keys)
 
-    async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
+    async def abandon(self, *, before: float, prefix: str = "", dry_run: bool = True) -> Sequence[str]:
         requests, base = self._open.requests, self._place.base
-        old = [each for each in await uploads(requests, self._place, base) if each.begun < before]
+        found = await uploads(requests, self._place, f"{base}{prefix}")
+        old = [each for each in found if each.begun < before]
         if not dry_run:
             for each in old:
                 await abort(requests, self.uri(each.name[len(base) :]), each.name, each.id)

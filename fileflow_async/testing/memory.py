@@ -108,7 +108,7 @@ class MemoryStorage:
             self.objects.pop(check_key(key), None)
             await asyncio.sleep(0)  # as elsewhere, others see what is half deleted
 
-    async def abandon(self, *, before: float, dry_run: bool = True) -> Sequence[str]:
+    async def abandon(self, *, before: float, prefix: str = "", dry_run: bool = True) -> Sequence[str]:
         """Return nothing: a stream that is left open here is nowhere."""
         await self._called("abandon")
         return ()

@@ -280,6 +280,7 @@ async def test_uploads_of_others_are_left_alone(storage: S3Storage, bucket: Back
     for number in range(3):
         for folder in ("ff/", "gg/"):
             await bucket._ask("POST", f"{folder}{number}", query={"uploads": ""})
+    assert await storage.abandon(before=4e9, prefix="1") == ["1"]
     assert sorted(await storage.abandon(before=4e9, dry_run=False)) == ["0", "1", "2"]
     assert sorted(await bucket.uploads()) == ["gg/0", "gg/1", "gg/2"]
 
