@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -839,10 +840,41 @@ async def test_a_failure_after_a_long_time_is_a_new_one(
         source.on_look = fail
         await waiter.share.refresh([KEY])
         await clock.settle()
-        assert waiter.inbox.statuses[KEY].state is State.UNREADABLE
+        status = waiter.inbox.statuses[KEY]
+        assert status.state is State.UNREADABLE
+        assert str(status.error).endswith("OddError: ")  # the cause, not the groups around it
         await clock.advance(1.1)
         assert waiter.inbox.statuses[KEY] == absent(KEY)
     assert caplog.text.count("(1 times in a row)") == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "is_traced"), [(StorageUnavailableError("503"), False), (ZeroDivisionError("a bug"), True)]
+)
+async def test_a_store_that_cannot_be_opened_for_long_is_tried_every_twenty_seconds(
+    source: FakeSource,
+    waiters: Waiters,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    is_traced: bool,
+) -> None:
+    """Opening is the dearest of requests; the log has a traceback of what is no fault of the store."""
+    tried: list[float] = []
+
+    def fail() -> None:
+        tried.append(clock.monotonic())
+        raise error
+
+    source.on_open = fail
+    waiters.start()
+    await clock.advance(600.0)
+    pauses = [after - before for before, after in pairwise(tried)]
+    assert max(pauses[:2]) <= 2.0
+    assert min(pauses[6:]) >= 10.0
+    assert max(pauses) <= 20.1
+    assert all(bool(record.exc_info) is is_traced for record in caplog.records)
+    assert f"({len(tried)} times in a row)" in caplog.text
 
 
 async def test_refusals_of_the_feed_do_not_hide_that_the_targets_are_seen(
