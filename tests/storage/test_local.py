@@ -323,9 +323,10 @@ async def test_a_folder_that_is_made_again_is_synced_again(
 
         monkeypatch.setattr(os, "stat", stat_alike)
     await local.put("a/x", b"1")
-    await aside(_remove, folder / "a")
-    if by == "another":
-        await aside((folder / "other").mkdir)
+    if by == "us":
+        await aside(_remove, folder / "a")
+    else:
+        await aside((folder / "a").rename, folder / "gone")  # so that its number is taken
         await aside((folder / "a").mkdir)
     events = _spy(monkeypatch, folder)
     await local.put("a/x", b"1")

@@ -368,6 +368,7 @@ async def test_a_feed_that_is_removed_and_made_again_is_watched_again(
         await put(local, f"{number}")
         await asyncio.wait_for(tail.changed(), 10)
         assert f"{number}" in await tail.names()
+        await calm(tail)
         assert not await no_watch()
         await local.delete([f"{FEED}20261120T1015/{number}"])
         await eventually(no_watch)
