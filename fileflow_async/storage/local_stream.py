@@ -14,6 +14,8 @@ from fileflow_async.storage.local_threads import Lane
 from fileflow_async.storage.protocol import PIECE, Entry
 
 BATCH = 2 * 1024 * 1024  # bytes worth a hop to a thread: of more, the first have left the processor's cache
+# Bytes read at a time: of more, the hash of the first waits for the last; fewer are a hop for too little.
+_READ = 4 * 1024 * 1024  # ADR 0035
 _WORTH_KEEPING = 512 * 1024  # bytes: to copy fewer costs less than that their memory is not used again
 
 
@@ -101,7 +103,7 @@ class Pieces:
 
     async def __anext__(self) -> bytes:
         with translated(self._root, self._key, "read"):
-            piece = await self._file.read(PIECE)
+            piece = await self._file.read(_READ)
         if not piece:
             raise StopAsyncIteration
         return piece
