@@ -47,8 +47,8 @@ PARTS = {
         (
             "A commit makes two files and syncs both with their folders, so that it survives a loss of "
             "power; it also looks twice whether somebody newer is there, and announces itself. Nobody "
-            "else does any of that. What is written stays until the end of the run: ext4 makes new files slowly "
-            "for minutes after many were removed, whoever removed them."
+            "else does any of that. What is written stays until the end of the run: ext4 makes new files "
+            "slowly for minutes after many were removed, whoever removed them."
         ),
     ),
     "large": (
