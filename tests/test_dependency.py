@@ -62,6 +62,14 @@ def test_other_slots_are_named_by_an_offset_or_outright(dependency: Dependency, 
     assert dependency.count == len(expected)
 
 
+def test_a_slot_that_is_written_out_is_that_slot() -> None:
+    """What is none is refused, rather than waited for."""
+    (place,) = Dependency("t", slot="20261121T000000Z").targets(dag_id="shop", slot=SLOT)
+    assert place.slot == Slot(logical_date=datetime(2026, 11, 21, tzinfo=UTC))
+    with pytest.raises(TargetNameError):
+        Dependency("t", slot="tomorrow").targets(dag_id="shop", slot=SLOT)
+
+
 @pytest.mark.parametrize(
     ("map_index", "expected"),
     [(None, [""]), (3, ["map=3/"]), ([0, 2], ["map=0/", "map=2/"]), (range(2), ["map=0/", "map=1/"])],
@@ -79,6 +87,7 @@ def test_how_many_all_mapped_instances_are_only_the_run_tells() -> None:
     assert dependency.wants_all
     assert dependency.count is None
     assert len(keys(dependency, mapped=3)) == 3
+    assert keys(dependency) == []
 
 
 def test_an_offset_needs_a_logical_date() -> None:
@@ -92,6 +101,7 @@ def test_an_offset_needs_a_logical_date() -> None:
     ("arguments", "message"),
     [
         ({"task_id": ""}, "a dependency needs the id of a task, got ''"),
+        ({"task_id": 3}, "a dependency needs the id of a task, got 3"),
         ({"task_id": "t", "slot": "key=a", "offset": timedelta(1)}, "has both slot and offset; give one"),
         ({"task_id": "t", "newer_than": datetime(2026, 1, 1)}, "newer_than must have a time zone"),
         (
@@ -141,11 +151,12 @@ def test_a_set_needs_names_of_outputs(name: Any) -> None:
 
 
 def test_a_task_cannot_wait_for_its_own_output() -> None:
-    """It would for ever; another slot of its own it can wait for."""
+    """It would for ever; another slot of its own it can wait for, and its namesake in another DAG."""
     with pytest.raises(DependencyError, match="task 'x' cannot wait for its own output"):
         declared({"self": "x"}, task_id="x")
     yesterday = Dependency("x", offset=timedelta(days=-1))
-    assert declared({"before": yesterday}, task_id="x") == {"before": yesterday}
+    for other in (yesterday, Dependency("x", slot="key=latest"), Dependency("x", dag_id="other")):
+        assert declared({"before": other}, task_id="x") == {"before": other}
 
 
 def test_an_undeclared_dependency_is_answered_with_those_declared() -> None:

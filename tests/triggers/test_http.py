@@ -148,6 +148,9 @@ class TestHttpTrigger(TriggerContract):
         ({"expected": 1}, "expected is given, but no json_path where that should be"),
         ({"response_check": "check"}, "response_check must be the dotted path of a function, got 'check'"),
         ({"changed": "yes"}, "changed must be true or false, got 'yes'"),
+        ({"keep_headers": "Date"}, "keep_headers must be a list of names, got 'Date'"),
+        ({"keep_headers": 3}, "keep_headers must be a list of names, got 3"),
+        ({"keep_headers": ["a b"]}, "headers has 'a b', which is not the name of one"),
         (
             {"keep_headers": ["Set-Cookie"]},
             "keep_headers has 'Set-Cookie', which may hold a secret; events can be read by many",
