@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -156,6 +157,7 @@ class TestHttpTrigger(TriggerContract):
             "keep_headers has 'Set-Cookie', which may hold a secret; events can be read by many",
         ),
         ({"excerpt": 5000}, "excerpt must be an integer from 0 to 4000, got 5000"),
+        ({"excerpt": 2.5}, "excerpt must be an integer from 0 to 4000, got 2.5"),
         ({"request_timeout": 0}, "total_timeout must be a positive number of seconds, got 0"),
         ({"max_size": -1}, "max_size must be an integer >= 0, got -1"),
         ({"poke_interval": 0.01}, "poke_interval must be at least 1 second, got 0.01"),
@@ -743,6 +745,19 @@ async def test_the_event_is_small(endpoint: Endpoint) -> None:
     assert 500 < len(payload["excerpt"]) <= 4000
     assert len(json.dumps(payload)) <= 16_000
     assert HttpEnded.from_payload(json.loads(json.dumps(payload))).to_payload() == payload
+
+
+async def test_the_event_names_who_has_answered(endpoint: Endpoint) -> None:
+    """Redirects may have led elsewhere; where nobody has answered, whom it was that was asked."""
+    endpoint.sight = EndpointUnavailableError("no connection")
+    silent = waiting(endpoint, excerpt=100, deadline=endpoint.clock.time() + 5)
+    await endpoint.clock.advance(20.0)
+    assert (silent.result().outcome, silent.result().url) == (Outcome.TIMEOUT, "http://api/a")
+    assert silent.result().excerpt is None
+    endpoint.sight = replace(answered(200), url="http://elsewhere/b")
+    led = waiting(endpoint)
+    await endpoint.clock.advance(6.0)
+    assert led.result().url == "http://elsewhere/b"
 
 
 @pytest.mark.parametrize("status", [200, 401, 503])
