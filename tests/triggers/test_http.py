@@ -32,6 +32,7 @@ from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.judgement import Judge
 from fileflow_async.http.poll import Poll
 from fileflow_async.http.request import Request
+from fileflow_async.http.settings import HttpSettings
 from fileflow_async.outcome import Outcome
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.trigger_contract import TriggerContract
@@ -747,6 +748,25 @@ async def test_the_event_is_small(endpoint: Endpoint) -> None:
     assert HttpEnded.from_payload(json.loads(json.dumps(payload))).to_payload() == payload
 
 
+async def test_a_connection_that_cannot_be_looked_up_for_a_moment_ends_nothing(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for what is to be hidden; the look itself says what is wrong."""
+
+    async def lost(self: HttpAsyncHook) -> HttpSettings:
+        raise EndpointUnavailableError("Airflow does not tell")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(HttpAsyncHook, "settings", lost)
+        endpoint.sight = EndpointUnavailableError("no connection")
+        task = waiting(endpoint)
+        await endpoint.clock.advance(200.0)
+        assert not task.done()
+    endpoint.sight = answered(200)
+    await endpoint.clock.advance(70.0)
+    assert outcome(task) is Outcome.READY
+
+
 async def test_the_event_names_who_has_answered(endpoint: Endpoint) -> None:
     """Redirects may have led elsewhere; where nobody has answered, whom it was that was asked."""
     endpoint.sight = EndpointUnavailableError("no connection")
@@ -842,6 +862,24 @@ async def test_the_body_may_become_a_target(http_server: HttpServer, root: Any) 
     assert (version.manifest.format, version.manifest.content_type) == ("json", "application/json")
     assert (version.manifest.producer.task_id, version.manifest.producer.try_number) == ("ask", 2)
     assert event.sha256 == event.reference.sha256
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [({"Content_Type": "application/pdf"}, "application/pdf"), ({}, "application/octet-stream")],
+)
+async def test_a_target_has_the_media_type_of_its_answer(
+    endpoint: Endpoint, root: Any, headers: dict[str, str], expected: str
+) -> None:
+    """Where there is none, that of bytes."""
+    endpoint.sight = answered(200, b"%PDF", **headers)
+    task = waiting(endpoint, store_as=KEY, fileflow_root=root.as_uri())
+    await endpoint.clock.advance(6.0)
+    await asyncio.wait([task])
+    async with open_store(root.as_uri()) as store:
+        manifest = (await store.version(KEY)).manifest
+    assert manifest is not None
+    assert (manifest.format, manifest.content_type) == ("bytes", expected)
 
 
 async def test_what_ends_otherwise_stores_nothing(endpoint: Endpoint, root: Any) -> None:
