@@ -22,6 +22,7 @@ from fileflow_async.criteria import Criteria
 from fileflow_async.manifest import SUFFIX
 from fileflow_async.outcome import Outcome
 from fileflow_async.status import attempt_in, unfinished_in
+from fileflow_async.storage.protocol import PIECE
 from fileflow_async.target import Attempt
 from fileflow_async.triggers.progress import Progress
 from fileflow_async.waiting import Wait
@@ -215,8 +216,11 @@ def test_a_wait_says_what_the_page_shows(tmp_path: Path) -> None:
     async def lasts() -> None:
         async with open_store(tmp_path.as_uri()) as store:
             async with store.write(Target.parse(merge), format="csv") as out:
-                await out.write(bytes(8 * 1024 * 1024))  # a piece: less would not be on the disk yet
-                progress.tell(await look(store), 0.0)
+                await out.write(bytes(PIECE))
+                seen = await look(store)
+                while seen[merge].writing.size < PIECE:  # it is on its way to the disk
+                    seen = await look(store)
+                progress.tell(seen, 0.0)
             statuses = await look(store)
             progress.end(wait.event(Outcome.TIMEOUT, statuses), statuses)
 
