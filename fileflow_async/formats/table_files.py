@@ -128,9 +128,9 @@ def gathered(file: IO[bytes], size: int | None) -> "pa.Buffer":
     # Of pyarrow's pool, which has its memory in large pages and keeps it: to get small ones from the system
     # takes as long as to hash what is in them.  ADR 0035
     buffer = pa.allocate_buffer(size)
-    filled = file.readinto(memoryview(buffer).cast("B"))  # type: ignore[attr-defined]
+    filled = buffer.slice(0, file.readinto(memoryview(buffer).cast("B")))  # type: ignore[attr-defined]
     rest = file.read()
-    return pa.py_buffer(bytes(buffer) + rest) if rest else buffer.slice(0, filled)
+    return pa.py_buffer(filled.to_pybytes() + rest) if rest else filled
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Tables in files that need random access: their bytes in memory."""
 
+import io
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -46,3 +48,14 @@ def test_room_is_made_once_where_the_size_is_known() -> None:
     assert buffer.size == 2000
     del buffer
     assert pa.total_allocated_bytes() == before
+
+
+def test_a_file_that_gives_less_than_it_has_leaves_no_gap() -> None:
+    """What was filled counts, not what there was room for."""
+
+    class Hesitant(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            buffer[:2] = self.read(2)
+            return 2
+
+    assert gathered(Hesitant(b"abcdefgh"), 8).to_pybytes() == b"abcdefgh"
