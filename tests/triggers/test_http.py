@@ -168,6 +168,7 @@ class TestHttpTrigger(TriggerContract):
         ({"etag": 5}, "etag must be a string, got 5"),
         ({"producer": {"dag": "a"}}, "producer names no try of a task: {'dag': 'a'}"),
         ({"producer": {"dag_id": 7}}, "producer names no try of a task: {'dag_id': 7}"),
+        ({"producer": {"try_number": "2"}}, "producer names no try of a task: {'try_number': '2'}"),
     ],
     ids=str,
 )
