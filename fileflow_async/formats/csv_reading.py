@@ -74,7 +74,9 @@ class TableReader:
         import pyarrow as pa
         import pyarrow.csv
 
-        for batch in pyarrow.csv.open_csv(file, **self._options(pyarrow.csv)):
+        reader = pyarrow.csv.open_csv(file, **self._options(pyarrow.csv))
+        self._check_names(reader.schema.names)
+        for batch in reader:
             yield self._of_table(pa.Table.from_batches([batch]))
 
     def _is_for_cells(self, head: bytes) -> bool:

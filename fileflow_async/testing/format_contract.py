@@ -196,9 +196,13 @@ class FormatContract:
 
     async def test_damaged_data_is_an_error_with_its_name(self) -> None:
         """Never one of the package that parses it."""
+        name = f"'data.{self.format.extensions[0]}'"
         for data in self.damaged():
-            with pytest.raises(FormatError, match=f"'data.{self.format.extensions[0]}'"):
+            with pytest.raises(FormatError, match=name):
                 await formats.read(data, self._facts(), None)
+            async with formats.batches(data, self._facts()) as batches:
+                with pytest.raises(FormatError, match=name):
+                    assert [batch async for batch in batches] == []
 
     async def test_a_kind_that_it_is_not_read_as_is_refused(self) -> None:
         """With those that it is."""
