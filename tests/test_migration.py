@@ -157,6 +157,15 @@ async def test_there_may_be_more_files_than_a_store_lists_at_once(
     ]
 
 
+@pytest.mark.parametrize("day", ["20160101", "2016-W01-1", "2016-01-01T00"])
+async def test_a_day_is_written_as_the_original_did(clock: FakeClock, store: TargetStore, day: str) -> None:
+    """Else two files would be one target."""
+    source = MemoryStorage(clock=clock)
+    plant(source, f"shop/orders/{day}", b"value")
+    (file,) = await migrated(source, store)
+    assert (file.fate, file.why) == (Fate.UNKNOWN, "it is not <dag>/<task>/<YYYY-MM-DD>")
+
+
 async def test_the_slot_has_the_time_of_a_run(clock: FakeClock, store: TargetStore) -> None:
     """Midnight in UTC, unless it is said otherwise."""
     (file,) = await migrated(Source(b"value", clock=clock), store, dry_run=True)
