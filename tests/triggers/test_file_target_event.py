@@ -293,6 +293,18 @@ async def test_empty_commits_are_announced_or_not(lake: Lake, policy: Any, annou
     assert len(triggerer.events) == announced
 
 
+async def test_an_empty_commit_between_two_polls_is_not_announced_where_it_does_not_count(lake: Lake) -> None:
+    """Though the history has it."""
+    first = await lake.commit()
+    triggerer = await lake.triggerer(6.0, on_empty="wait")
+    lake.stores.storage()._tails.clear()  # what comes is seen only later
+    await lake.commit(b"")
+    await lake.clock.advance(1.0)
+    last = await lake.commit(b"2")
+    await lake.clock.advance(700.0)
+    assert triggerer.events == [first, last]
+
+
 async def test_commits_before_newer_than_are_not_announced(lake: Lake) -> None:
     """So that the first start of a DAG does not work on old data."""
     await lake.commit()
