@@ -150,6 +150,23 @@ def test_cancelling_from_elsewhere_ends_what_runs_with_its_clean_up() -> None:
         assert engine.run(answer()) == 42
 
 
+def test_cancelling_twice_lets_the_clean_up_run() -> None:
+    """As when both halves of a mixture hand a kill on."""
+    patient = Patient()
+    with Engine() as engine:
+
+        def twice() -> None:
+            engine.cancel()
+            engine.cancel()
+
+        for _ in range(2):
+            threading.Timer(0.05, twice).start()
+            with pytest.raises(asyncio.CancelledError):
+                engine.run(patient.wait())
+        assert patient.seen == ["cancelled", "cleaned up"] * 2
+        assert engine.run(answer()) == 42
+
+
 def test_cancelling_when_nothing_runs_harms_nobody() -> None:
     """A kill that comes between two calls is not kept for the next one."""
     with Engine() as engine:

@@ -1,7 +1,8 @@
 """An operator that owns an event loop while its task runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.sdk import BaseOperator
 
@@ -14,6 +15,13 @@ class EngineOperator(BaseOperator):
     _engine: Engine | None = (
         None  # never one of the instance before it runs: operators are copied and serialised
     )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have a kill reach both halves of a mixture, also when the other half comes first."""
+        super().__init_subclass__(**kwargs)
+        first = next(base for base in cls.__mro__ if "on_kill" in vars(base))
+        if not issubclass(first, EngineOperator):  # Airflow's operators hand nothing on
+            cls.on_kill = _killing_both(first)  # type: ignore[method-assign]
 
     @property
     def engine(self) -> Engine:
@@ -28,8 +36,7 @@ class EngineOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Cancel what runs; its clean-up still runs, and nothing is published."""
-        if self._engine is not None:
-            self._engine.cancel()
+        _cancel(self)
         super().on_kill()
 
     @contextmanager
@@ -44,3 +51,16 @@ class EngineOperator(BaseOperator):
                 yield engine
             finally:
                 del self._engine
+
+
+def _cancel(operator: EngineOperator) -> None:
+    if operator._engine is not None:
+        operator._engine.cancel()
+
+
+def _killing_both(other: Any) -> Callable[[EngineOperator], None]:
+    def on_kill(self: EngineOperator) -> None:
+        _cancel(self)
+        other.on_kill(self)
+
+    return on_kill

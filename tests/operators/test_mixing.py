@@ -180,15 +180,33 @@ def test_both_halves_keep_their_arguments_and_templates(
         kind(task_id="other", data_dependancies={}, **arguments)
 
 
-def test_killing_a_mixture_reaches_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One ends its coroutine, the other its process; Airflow's hand on nothing, so ours comes first."""
+class FirstBash(BashDive):
+    """A user's own, which hands on what it is told."""
+
+    def on_kill(self) -> None:
+        super().on_kill()
+
+
+@pytest.mark.parametrize("kind", [DiveBash, BashDive, FirstBash])
+@pytest.mark.parametrize("hands_on", [False, True])
+def test_killing_a_mixture_reaches_both_halves(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, hands_on: bool
+) -> None:
+    """One ends its coroutine, the other its process, whichever comes first; Airflow's hand nothing on."""
     killed: list[str] = []
-    monkeypatch.setattr(BashOperator, "on_kill", lambda self: killed.append("process"))
+
+    def on_kill(self: BashOperator) -> None:
+        killed.append("process")
+        if hands_on:
+            super(BashOperator, self).on_kill()
+
+    monkeypatch.setattr(BashOperator, "on_kill", on_kill)
     monkeypatch.setattr(Engine, "cancel", lambda self: killed.append("coroutine"))
-    task = made(DiveBash, BASH)
+    task = made(kind, BASH)
     with task.running():
         task.on_kill()
-    assert sorted(killed) == ["coroutine", "process"]
+    assert set(killed) == {"coroutine", "process"}
+    assert killed.count("process") == 1
 
 
 @mixtures
