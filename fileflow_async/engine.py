@@ -29,7 +29,6 @@ class Engine:
         loop = self._runner.get_loop()
         self._calls: asyncio.Queue[tuple[Coroutine[Any, Any, Any], asyncio.Future[Any]]] = asyncio.Queue()
         self._current: asyncio.Future[Any] | None = None
-        self._cancelled: asyncio.Future[Any] | None = None
         self._closing = False
         self._interruption: BaseException | None = None
         loop.set_exception_handler(self._interrupt)
@@ -84,13 +83,12 @@ class Engine:
             self.run(resource.__aexit__(None, None, None))
 
     def cancel(self) -> None:
-        """Cancel what runs, from a signal handler or another thread, maybe twice; its clean-up still runs."""
+        """Cancel what runs, from a signal handler or another thread; its clean-up still runs."""
         if (current := self._current) is not None:
             self._runner.get_loop().call_soon_threadsafe(self._cancel, current)
 
     def _cancel(self, result: asyncio.Future[Any]) -> None:
-        if self._current is result and self._cancelled is not result:
-            self._cancelled = result
+        if self._current is result:
             self._task.cancel()
 
     def _interrupt(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -112,13 +110,14 @@ class Engine:
                 self._task.uncancel()  # part of a task group failed between two calls: leaving it says so
                 continue
             await self._serve_one(coroutine, self._current)
-            self._current = self._cancelled = None
+            self._current = None
 
     async def _serve_one(self, coroutine: Coroutine[Any, Any, Any], result: asyncio.Future[Any]) -> None:
         try:
             value = await coroutine
         except asyncio.CancelledError:
-            self._task.uncancel()
+            while self._task.uncancel():  # both halves of a mixture may hand a kill on
+                pass
             result.cancel()
         except BaseException as error:  # what a signal handler raised in it, too
             result.set_exception(error)

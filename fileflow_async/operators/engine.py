@@ -21,7 +21,7 @@ class EngineOperator(BaseOperator):
         super().__init_subclass__(**kwargs)
         first = next(base for base in cls.__mro__ if "on_kill" in vars(base))
         if not issubclass(first, EngineOperator):  # Airflow's operators hand nothing on
-            cls.on_kill = _killing_both(first)  # type: ignore[method-assign]
+            cls.on_kill = _killing_both(first)  # type: ignore[assignment, method-assign]
 
     @property
     def engine(self) -> Engine:
