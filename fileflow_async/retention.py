@@ -12,7 +12,7 @@ from fileflow_async import manifest
 from fileflow_async.config import Settings
 from fileflow_async.errors import ConfigError
 from fileflow_async.feed import PREFIX as FEED
-from fileflow_async.inventory import folders
+from fileflow_async.inventory import folders, is_ours
 from fileflow_async.status import FAILED_SUFFIX, attempt_in, unfinished_in
 from fileflow_async.storage.protocol import Entry, Listing
 from fileflow_async.store import TargetStore
@@ -131,8 +131,13 @@ async def gc(
     kept = max(0, seen - len(doomed))
     now = (await store.storage.list(prefix, limit=1)).now
     before = now - rules.orphans_for
-    uploads = await store.storage.abandon(before=before, prefix=prefix, dry_run=dry_run)
-    doomed += [Doomed(key, 0, Reason.OLD_UPLOAD) for key in uploads]
+    uploads = await store.storage.abandon(before=before, prefix=prefix, dry_run=True)
+    for key in filter(is_ours, uploads):
+        if not dry_run:
+            await store.storage.abandon(before=before, prefix=key, dry_run=False)
+        doomed.append(Doomed(key, 0, Reason.OLD_UPLOAD))
+        if progress is not None:
+            progress(doomed[-1])
     return Report(doomed, kept, dry_run)
 
 

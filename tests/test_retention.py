@@ -54,6 +54,19 @@ async def removed(store: TargetStore, **options: Any) -> dict[str, Reason]:
     return {each.key: each.reason for each in seen}
 
 
+class Uploads(MemoryStorage):
+    """A storage in which writers have left uploads, and who asked for them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.begun: Sequence[str] = ()
+        self.asked: list[tuple[float, str, bool]] = []
+
+    async def abandon(self, *, before: float, prefix: str = "", dry_run: bool = True) -> Sequence[str]:
+        self.asked.append((before, prefix, dry_run))
+        return self.begun
+
+
 class TestCommits:
     """The newest two of each target stay, and everything younger than seven days."""
 
@@ -277,25 +290,29 @@ class TestTheRest:
 
     async def test_ages_are_those_of_the_store(self, storage: MemoryStorage) -> None:
         """A machine whose clock is ahead takes nothing away too early, uploads of living writers included."""
-        asked: list[tuple[float, str, bool]] = []
-
-        class Uploads(MemoryStorage):
-            async def abandon(
-                self, *, before: float, prefix: str = "", dry_run: bool = True
-            ) -> Sequence[str]:
-                asked.append((before, prefix, dry_run))
-                return ("shop/a",)
-
         uploads = Uploads(clock=storage.clock)
         for days in (6, 5, 4):
             commit(uploads, days)
         plant(uploads, f"{FOLDER}/{name(0)}", b"1")
         ahead = TargetStore(uploads, clock=FakeClock(storage.clock.time() + 100 * DAY))
-        report = await gc(ahead, prefix="shop/")
-        assert report.doomed == [Doomed("shop/a", 0, Reason.OLD_UPLOAD)]
-        assert (await gc(ahead, dry_run=False)).doomed == report.doomed
+        assert (await gc(ahead, prefix="shop/")).doomed == []
         before = storage.clock.time() - DAY
-        assert asked == [(before, "shop/", True), (before, "", False)]
+        assert uploads.asked == [(before, "shop/", True)]
+
+    async def test_of_uploads_only_ours_are_taken_back(self, storage: MemoryStorage) -> None:
+        """Others may send their files to the same bucket, and take days for one."""
+        ours = f"{FOLDER}/{name(3)}"
+        uploads = Uploads(clock=storage.clock)
+        uploads.begun = [ours, f"{FOLDER}/theirs.csv", "shop/a"]
+        store, told = TargetStore(uploads, clock=storage.clock), list[Doomed]()
+        expected = [Doomed(ours, 0, Reason.OLD_UPLOAD)]
+        assert (await gc(store, prefix="shop/")).doomed == expected
+        assert (await gc(store, dry_run=False, progress=told.append)).doomed == told == expected
+        assert [(prefix, dry_run) for _, prefix, dry_run in uploads.asked] == [
+            ("shop/", True),
+            ("", True),
+            (ours, False),
+        ]
 
     async def test_nothing_is_a_report_too(self, store: TargetStore) -> None:
         """And a dry run is what one gets unless one says otherwise."""
