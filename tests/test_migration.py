@@ -83,14 +83,19 @@ async def test_one_that_fails_does_not_keep_the_others(
     assert [file.fate for file in await migrated(source, store)] == [Fate.FAILED, Fate.COPIED]
 
 
-async def test_a_damaged_target_is_left_for_people(
-    storage: MemoryStorage, store: TargetStore, clock: FakeClock
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [(b"{", "not valid JSON"), (b'{"fileflow": 99}', "uses format 99")],
+    ids=["damaged", "of a later version"],
+)
+async def test_a_target_that_cannot_be_understood_is_left_for_people(
+    storage: MemoryStorage, store: TargetStore, clock: FakeClock, record: bytes, why: str
 ) -> None:
     """It is neither the same data nor nothing."""
-    plant(storage, f"{TARGET}/20260921T141319000Z-t01-aaaaaaaaaaaa.ok", b"{")
+    plant(storage, f"{TARGET}/20260921T141319000Z-t01-aaaaaaaaaaaa.ok", record)
     (file,) = await migrated(Source(b"value", clock=clock), store)
     assert file.fate is Fate.DIFFERENT
-    assert "not valid JSON" in file.why
+    assert why in file.why
 
 
 async def test_what_was_stored_is_read_back(

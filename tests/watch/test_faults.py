@@ -1,7 +1,9 @@
 """A store in trouble: nobody is lost, nobody is told too early, and it is not asked more than usual."""
 
 import asyncio
+import logging
 import math
+import re
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -463,3 +465,19 @@ async def test_a_recovered_store_is_looked_at_as_soon_as_its_feed_can_be_read(
         await clock.advance(0.5)
     await waiters.settle()
     assert waiters.done == [True]
+
+
+async def test_a_feed_that_cannot_be_read_is_told_once_and_so_is_its_return(
+    source: FakeSource, waiters: Waiters, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not at every poll of an outage of hours."""
+    waiters.start(interval=1.0)
+    await clock.advance(1.5)
+    with caplog.at_level(logging.INFO, "fileflow_async"):
+        source.on_hints = failing(partial(StorageUnavailableError, "503 SlowDown"))
+        await clock.advance(120.0)
+        source.on_hints = calm
+        await clock.advance(25.0)
+    told, back = (message for message in caplog.messages if "the feed can" in message)
+    assert told == "the feed cannot be read, targets are looked at every minute: 503 SlowDown"
+    assert re.fullmatch(r"the feed can be read again, after \d+ attempts", back)
