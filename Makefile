@@ -14,7 +14,7 @@ demo: .venv/stamp  ## the example DAGs in a real Airflow, to look at until Ctrl-
 	@$(in)python -m demo $(ARGS)
 
 test: .venv/stamp  ## all tests, in random order, with their coverage
-	$(in)pytest -n 2 --cov --cov-report=term $(ARGS)
+	$(in)pytest -n 3 --cov --cov-report=term $(ARGS)
 	$(in)coverage report --include='$(every_branch)' --fail-under=100
 
 e2e: .venv/stamp  ## Airflow as a team runs it, and what happens when parts of it die; ARGS=outage for one part
