@@ -39,7 +39,7 @@ PARTS = {
             "at its folder among all waits, and deletes what it finds.\n\n"
             "Python's full garbage collections are told apart, since the processes of the peers have them "
             "too: each stops the loop while it goes over all that Airflow has imported, 170,000 objects, "
-            "and over all waits, 34 objects each."
+            "and over all waits, 34 objects each ([](adr/0033-the-garbage-collector-is-airflows.md))."
         ),
     ),
     "small": (
