@@ -34,7 +34,7 @@ matrix-%: .venv-%/stamp
 faults: .venv/stamp  ## kills, full disks, outages, races: minutes of them; LONG=1 hours, ROWS="3 28" some
 	@nice $(in)python -m tests.faults --form $(if $(LONG),long,normal) $(if $(RECORD),--record) $(ROWS)
 
-bench: .venv-bench/stamp  ## docs/benchmarks.md anew, beside others, in a quarter of an hour; ARGS=--quick only tries it
+bench: .venv-bench/stamp  ## docs/benchmarks.md anew, beside others, in half an hour; ARGS=--quick only tries it
 	@.venv-bench/bin/python bench $(ARGS)
 
 check: .venv/stamp  ## format, lint, types, layers, wheel, docs

@@ -13,7 +13,7 @@ from picture import picture
 HEAD = (
     "# Benchmarks\n\n"
     "What the package costs, beside others that do a part of the same, and beside what the machine can "
-    "do at all. `make bench` repeats it all in about a quarter of an hour and writes this page; `make "
+    "do at all. `make bench` repeats it all in half an hour at most and writes this page; `make "
     "bench ARGS=--quick` only shows that the scripts work. Contestants take turns within one run, each "
     "figure is the median of its turns, and a line in a bar is the spread from the least to the "
     "most; waiting has had one turn, with all numbers of waits (`bench/waiting.py --all`).\n\n"
