@@ -34,7 +34,7 @@ def tried(row: Row, record: Record) -> str:
     """Say how often a row was tried."""
     found = [f"{count:,} {what.partition(':')[0]}" for what in row.tried if (count := record.count(what))]
     if passed := record.passed(row.tests):
-        found.append(f"{passed:,} tests")
+        found.append(f"{passed:,} test{'s' * (passed != 1)}")
     if row.e2e:
         found.append("a whole Airflow")
     return ", ".join(found) or "not counted yet"
