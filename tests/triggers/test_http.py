@@ -37,6 +37,7 @@ from fileflow_async.outcome import Outcome
 from fileflow_async.testing.clock import FakeClock
 from fileflow_async.testing.trigger_contract import TriggerContract
 from fileflow_async.triggers.http import HttpTrigger
+from fileflow_async.triggers.http_question import Question
 from tests.airflow_harness import through_airflow
 from tests.http_server import HttpServer, connect, never, says, writes
 
@@ -187,13 +188,17 @@ async def test_a_target_that_cannot_be_one_is_an_error() -> None:
         await anext(HttpTrigger(endpoint="a", store_as="../up").run())
 
 
-async def test_a_check_that_cannot_be_imported_fails_at_once() -> None:
-    """Waiting would not help."""
+@pytest.mark.parametrize("how", ["waiting", "looking once"])
+async def test_a_check_that_cannot_be_imported_fails_at_once(how: str) -> None:
+    """Waiting would not help; nor is anything asked, not even by a sensor before it defers."""
     trigger = HttpTrigger(http_conn_id=None, endpoint="http://127.0.0.1:1/", response_check="no.such")
     with pytest.raises(
         ConfigError, match=r"response_check 'no\.such' cannot be imported: ModuleNotFoundError"
     ):
-        await anext(trigger.run())
+        if how == "waiting":
+            await anext(trigger.run())
+        else:
+            await trigger.look(Question.of(trigger), SystemClock())
 
 
 # An endpoint in memory, on a clock that stands still.
