@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -192,13 +192,15 @@ async def test_a_target_that_cannot_be_one_is_an_error() -> None:
 async def test_a_check_that_cannot_be_imported_fails_at_once(how: str) -> None:
     """Waiting would not help; nor is anything asked, not even by a sensor before it defers."""
     trigger = HttpTrigger(http_conn_id=None, endpoint="http://127.0.0.1:1/", response_check="no.such")
+    ends: Awaitable[object]
+    if how == "waiting":
+        ends = anext(trigger.run())
+    else:
+        ends = trigger.look(Question.of(trigger), SystemClock())
     with pytest.raises(
         ConfigError, match=r"response_check 'no\.such' cannot be imported: ModuleNotFoundError"
     ):
-        if how == "waiting":
-            await anext(trigger.run())
-        else:
-            await trigger.look(Question.of(trigger), SystemClock())
+        await ends
 
 
 # An endpoint in memory, on a clock that stands still.
