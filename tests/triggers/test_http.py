@@ -193,10 +193,7 @@ async def test_a_check_that_cannot_be_imported_fails_at_once(how: str) -> None:
     """Waiting would not help; nor is anything asked, not even by a sensor before it defers."""
     trigger = HttpTrigger(http_conn_id=None, endpoint="http://127.0.0.1:1/", response_check="no.such")
     ends: Awaitable[object]
-    if how == "waiting":
-        ends = anext(trigger.run())
-    else:
-        ends = trigger.look(Question.of(trigger), SystemClock())
+    ends = anext(trigger.run()) if how == "waiting" else trigger.look(Question.of(trigger), SystemClock())
     with pytest.raises(
         ConfigError, match=r"response_check 'no\.such' cannot be imported: ModuleNotFoundError"
     ):
