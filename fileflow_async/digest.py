@@ -32,16 +32,20 @@ class Digest:
         if self._thread is not None:
             self._thread.shutdown(wait=False)  # at most one piece is under way, and nobody needs it any more
 
-    async def update(self, data: bytes) -> None:
+    async def update(self, data: bytes | memoryview) -> None:
         """Take more bytes; returns while they are being hashed, but waits for those before them."""
         self.size += len(data)
-        await self._settled()
         if len(data) <= _INLINE:
+            await self._settled()
             self._sha256.update(data)
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="fileflow-sha256")
-        self._under_way = asyncio.get_running_loop().run_in_executor(self._thread, self._sha256.update, data)
+        loop, before = asyncio.get_running_loop(), self._under_way
+        # Handed over first: so the thread need not wait until the loop has heard of the ones before.
+        self._under_way = loop.run_in_executor(self._thread, self._sha256.update, data)
+        if before is not None:
+            await before
 
     async def hexdigest(self) -> str:
         """Return the digest of all the bytes taken so far."""

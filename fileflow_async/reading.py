@@ -1,7 +1,7 @@
 """Hand out the bytes of one version, checked against its record."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -9,11 +9,13 @@ from fileflow_async.clock import Clock
 from fileflow_async.digest import Digest
 from fileflow_async.errors import (
     FormatError,
+    StorageError,
     TargetCorruptError,
     TargetNotFoundError,
     TargetSupersededError,
     quoted,
 )
+from fileflow_async.formats.filling import Filling
 from fileflow_async.manifest import SUFFIX, Manifest
 from fileflow_async.storage.protocol import Storage
 
@@ -73,20 +75,69 @@ class Piece:
 class Stream:
     """The bytes of one version, which raise TargetCorruptError at their end when they are not its.
 
-    Args:
+    A read that failed or was cancelled may have lost some: no other follows then, nor is one the end.
+
+    Attributes:
         record: What was committed; it goes along, so that nobody has to look for it again.
-        pieces: The bytes.
     """
 
-    def __init__(self, record: Manifest, pieces: AsyncIterator[bytes]) -> None:
-        self.record = record
+    def __init__(self, piece: Piece, pieces: AsyncIterator[bytes], digest: Digest) -> None:
+        self.record = piece.record
+        self._piece = piece
         self._pieces = pieces
+        self._digest = digest
+        self._is_whole = True
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        return await anext(self._pieces)
+        with self._unbroken():
+            data = await anext(self._pieces, None)
+            await self._take(data)
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    def close(self) -> None:
+        """Give out nothing more."""
+        self._is_whole = False
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        if not self._is_whole:
+            raise StorageError(
+                f"{self._piece.name!r} cannot be read on: an earlier read failed, was cancelled or is still "
+                "going on, or the block that opened it has ended",
+                hint="Open it again.",
+            )
+        self._is_whole = False  # until this has gone well
+        yield
+        self._is_whole = True
+
+    async def _take(self, data: bytes | memoryview | None) -> None:
+        if data is None:
+            self._piece.check(self._digest.size, await self._digest.hexdigest())
+        else:
+            await self._digest.update(data)
+
+
+class FillingStream(Stream):
+    """One that can be read into memory, too."""
+
+    def __init__(self, piece: Piece, pieces: Filling, digest: Digest) -> None:
+        super().__init__(piece, pieces, digest)
+        self._filling = pieces
+
+    async def readinto(self, room: memoryview) -> int:
+        """Read the next bytes into memory, as many as suit; return how many, none at the end.
+
+        The memory stays in use for a while, as the hash is made beside.
+        """
+        with self._unbroken():
+            count = await self._filling.readinto(room)
+            await self._take(room[:count] if count else None)
+        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +162,12 @@ class Reading:
         async with AsyncExitStack() as stack:
             piece, pieces = await self._twice(lambda piece: self._open(stack, piece))
             digest = await stack.enter_async_context(Digest())
-            checked = await stack.enter_async_context(aclosing(_checked(piece, pieces, digest)))
-            yield Stream(piece.record, checked)
+            if isinstance(pieces, Filling):
+                stream: Stream = FillingStream(piece, pieces, digest)
+            else:
+                stream = Stream(piece, pieces, digest)
+            stack.callback(stream.close)
+            yield stream
 
     async def _twice(self, use: Callable[[Piece], Awaitable[Used]]) -> Used:
         try:
@@ -146,10 +201,3 @@ def _data_of_a_record(piece: Piece) -> Iterator[None]:
     except TargetNotFoundError as error:
         record = piece.record.data + SUFFIX
         raise TargetCorruptError(f"{record!r} exists but its data {piece.name!r} does not") from error
-
-
-async def _checked(piece: Piece, pieces: AsyncIterator[bytes], digest: Digest) -> AsyncGenerator[bytes, None]:
-    async for data in pieces:
-        await digest.update(data)
-        yield data
-    piece.check(digest.size, await digest.hexdigest())

@@ -2,21 +2,28 @@
 
 import asyncio
 import hashlib
+import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fileflow_async.digest import Digest
 from fileflow_async.errors import (
     FormatError,
+    StorageError,
     StorageUnavailableError,
     TargetCorruptError,
     TargetNotFoundError,
     TargetSupersededError,
 )
+from fileflow_async.formats.filling import Filling
 from fileflow_async.status import State
+from fileflow_async.storage.local import LocalStorage
 from fileflow_async.store import TargetStore
 from fileflow_async.target import Reference, Target
 from fileflow_async.testing.clock import FakeClock
@@ -146,14 +153,54 @@ class TestReading:
         assert await self._stream(store, target()) == b"12345"
 
     async def test_a_stream_may_be_left_early(self, store: TargetStore, target: MakeTarget) -> None:
-        """Nothing is verified then, and nothing stays open."""
+        """Nothing is verified then, nothing stays open, and what is left is not taken for the end."""
         await put(store, target(), b"1" * 20_000_000)
         async with store.open(target()) as stream:
             async for piece in stream:
                 assert piece
                 break
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(StorageError, match="or the block that opened it has ended"):
             await anext(stream)
+
+    async def test_a_stream_that_lost_a_piece_gives_no_other(
+        self, store: TargetStore, target: MakeTarget, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A caller that was cancelled in the middle of a piece must not take the rest for the whole."""
+        await put(store, target(), b"1" * 20_000_000)
+        waits = asyncio.Event()
+
+        async def update(self: Digest, data: bytes) -> None:
+            await waits.wait()
+
+        async with store.open(target()) as stream:
+            monkeypatch.setattr(Digest, "update", update)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await anext(stream)
+            waits.set()
+            with pytest.raises(StorageError, match="an earlier read failed, was cancelled"):
+                await anext(stream)
+
+    async def test_memory_is_filled_with_verified_bytes_too(self, tmp_path: Path, target: MakeTarget) -> None:
+        """By a storage that can do so; changed ones are an error at their end."""
+        data = os.urandom(9_000_000)
+        async with LocalStorage(tmp_path) as storage:
+            store = TargetStore(storage, clock=FakeClock(time.time()))
+            reference = await put(store, target(), data)
+
+            async def filled() -> bytes:
+                room, at = memoryview(bytearray(len(data) + 1)), 0
+                async with store.open(target()) as stream:
+                    assert isinstance(stream, Filling)
+                    while count := await stream.readinto(room[at:]):
+                        at += count
+                return bytes(room[:at])
+
+            assert await filled() == data
+            path = tmp_path / target().key / reference.data
+            await asyncio.to_thread(path.write_bytes, b"X" + data[1:])
+            with pytest.raises(TargetCorruptError, match="does not match its sha256"):
+                await filled()
 
     async def test_a_stream_brings_its_record_along(self, store: TargetStore, target: MakeTarget) -> None:
         """That of the version it is of, whatever is committed meanwhile."""

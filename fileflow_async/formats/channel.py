@@ -53,13 +53,20 @@ class Channel(Generic[T]):
     def items(self) -> Iterator[Any]:
         """Take all inputs, one after another."""
         while (item := self._take(self._inbox)) is not _END:
-            self._tell(self._want)
+            self.tell(self._want)
             yield item
 
     def give(self, item: Any) -> None:
         """Hand on a piece of output; waits while there are some that nobody has taken."""
         self._take(self._room)
-        self._tell(self._outbox.append, item)
+        self.tell(self._outbox.append, item)
+
+    def tell(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have the loop call a function, as soon as it comes to it; does not wait."""
+        try:
+            self._loop.call_soon_threadsafe(self._hear, function, arguments)
+        except RuntimeError:  # the loop is closed
+            raise AbandonedError from None
 
     def _take(self, queue: "SimpleQueue[Any]") -> Any:
         item = _CLOSED if self._is_closed else queue.get()
@@ -67,15 +74,9 @@ class Channel(Generic[T]):
             raise AbandonedError
         return item
 
-    def _tell(self, function: Callable[..., object], *arguments: Any) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._hear, function, arguments)
-        except RuntimeError:  # the loop is closed
-            raise AbandonedError from None
-
     def _end(self, error: BaseException | None, result: T | None) -> None:
         with suppress(AbandonedError):  # nobody is left to be told
-            self._tell(self._finish, error, result)
+            self.tell(self._finish, error, result)
 
     # On the event loop.
 

@@ -14,31 +14,38 @@ class Inlet(io.RawIOBase):
 
     Args:
         pieces: The bytes; drawn from as they are asked for.
+        offer: Takes memory for all of them: pieces that lie there already when they come are not copied.
     """
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(
+        self, pieces: Iterable[bytes | memoryview], offer: Callable[[memoryview], object] | None = None
+    ) -> None:
         super().__init__()
         self._pieces = iter(pieces)
         self._piece = memoryview(b"")
+        self._offer = offer
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        while not self._piece:
-            if (piece := next(self._pieces, None)) is None:
-                return 0
-            self._piece = memoryview(piece)
-        count = min(len(buffer), len(self._piece))
-        buffer[:count] = self._piece[:count]
-        self._piece = self._piece[count:]
-        return count
+        self._offer = None  # it would have to be for all
+        return self._place(memoryview(buffer))
+
+    def fill(self, room: memoryview) -> int:
+        """Read into memory, as much as there is room for; return how many bytes."""
+        if self._offer is not None:
+            self._offer(room)
+        filled = 0
+        while filled < len(room) and (count := self._place(room[filled:])):
+            filled += count
+        return filled
 
     def readall(self) -> bytes:
         head, self._piece = bytes(self._piece), memoryview(b"")
         first = head or next(self._pieces, b"")
         if (second := next(self._pieces, None)) is None:
-            return first
+            return bytes(first)
         whole = (
             io.BytesIO()
         )  # copied as they come, while the next is read and hashed: joining is a pass of its own
@@ -46,10 +53,39 @@ class Inlet(io.RawIOBase):
             whole.write(piece)
         return whole.getvalue()
 
+    def _place(self, room: memoryview) -> int:
+        while not self._piece:
+            if (piece := next(self._pieces, None)) is None:
+                return 0
+            self._piece = memoryview(piece)
+        count = min(len(room), len(self._piece))
+        if self._piece.obj is not room.obj:
+            room[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
 
-def reader(pieces: Iterable[bytes]) -> io.BufferedReader:
-    """Return a file that reads a stream of pieces, lines included, as one on a disk would be read."""
-    return io.BufferedReader(Inlet(pieces), PIECE // 4)
+
+class Reader(io.BufferedReader):
+    """A file that reads a stream of pieces, lines included, as one on a disk would be read.
+
+    Args:
+        inlet: The stream.
+    """
+
+    def __init__(self, inlet: Inlet) -> None:
+        super().__init__(inlet, PIECE // 4)
+        self._inlet = inlet
+
+    def fill(self, room: memoryview) -> int:
+        """Read into memory before anything else is read, as much as there is room for; return how much."""
+        return self._inlet.fill(room)
+
+
+def reader(
+    pieces: Iterable[bytes | memoryview], offer: Callable[[memoryview], object] | None = None
+) -> Reader:
+    """Return a file that reads a stream of pieces; see `Inlet`."""
+    return Reader(Inlet(pieces, offer))
 
 
 def all_of(file: IO[bytes], size: int | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fileflow_async.errors import ConfigError, FormatError
@@ -10,6 +11,7 @@ from fileflow_async.formats.channel import Channel, working
 from fileflow_async.formats.compression import unpacked
 from fileflow_async.formats.encoding import as_utf8, decoded
 from fileflow_async.formats.files import reader
+from fileflow_async.formats.filling import Filled, Filling
 from fileflow_async.formats.format import Facts, Format
 from fileflow_async.formats.kinds import Kind, kind_of
 from fileflow_async.formats.package_errors import translated
@@ -46,7 +48,14 @@ async def read(
     reading = _Reading.of(facts, kind, max_decoded, options)
     if reading.kind is Kind.ITERATOR:
         raise ConfigError("read() returns whole values; for an iterator use records() or batches()")
-    async with _opened(source, reading, lambda pieces, give: reading.whole(pieces)) as channel:
+    inputs = _inputs(source)
+
+    def work(channel: Channel[Any]) -> Any:
+        if isinstance(inputs, Filled):
+            return reading.whole(channel.items(), partial(channel.tell, inputs.offer))
+        return reading.whole(_pieces(source, channel))
+
+    async with working(reading.format.name, work, inputs) as channel:
         return await _verified(channel)
 
 
@@ -65,7 +74,12 @@ async def batches(
     iterator raises at its end when the stream was not what its record says.
     """
     reading = _Reading.of(facts, None if kind_of(kind) is Kind.ITERATOR else kind, max_decoded, options)
-    async with _opened(source, reading, reading.each) as channel:
+    inputs = None if isinstance(source, bytes) else aiter(source)
+
+    def work(channel: Channel[Any]) -> None:
+        reading.each(_pieces(source, channel), channel.give)
+
+    async with working(reading.format.name, work, inputs) as channel:
         yield _verified_batches(channel)
 
 
@@ -121,14 +135,15 @@ class _Reading:
             wanted = format.kind_of(kind)
         return cls(format, known, wanted, max_decoded)
 
-    def whole(self, pieces: Iterable[bytes]) -> Any:
+    def whole(self, pieces: Iterable[bytes], offer: Callable[[memoryview], object] | None = None) -> Any:
         with translated(f"{self.facts.name!r} is not valid {self.format.name}"):
             pieces = self._unpacked(pieces)
             if self.kind is Kind.BYTES:
                 return b"".join(pieces)
             if self.kind is Kind.TEXT:
                 return "".join(decoded(pieces, self.facts.encoding, self.facts.name))
-            with reader(self._as_utf8(pieces)) as file:
+            is_as_stored = self.facts.compression is None and not self.format.is_text
+            with reader(self._as_utf8(pieces), offer if is_as_stored else None) as file:
                 return self.format.read(file, self.kind, self.facts)
 
     def each(self, pieces: Iterable[bytes], give: Callable[[Any], None]) -> None:
@@ -156,14 +171,11 @@ class _Reading:
         return as_utf8(pieces, self.facts.encoding, self.facts.name) if self.format.is_text else pieces
 
 
-@asynccontextmanager
-async def _opened(
-    source: Source, reading: _Reading, use: Callable[[Iterable[bytes], Callable[[Any], None]], Any]
-) -> AsyncIterator[Channel[Any]]:
-    inputs = None if isinstance(source, bytes) else aiter(source)
+def _inputs(source: Source) -> AsyncIterator[Any] | None:
+    if isinstance(source, bytes):
+        return None
+    return Filled(source) if isinstance(source, Filling) else aiter(source)
 
-    def work(channel: Channel[Any]) -> Any:
-        return use([source] if isinstance(source, bytes) else channel.items(), channel.give)
 
-    async with working(reading.format.name, work, inputs) as channel:
-        yield channel
+def _pieces(source: Source, channel: Channel[Any]) -> Iterable[bytes]:
+    return [source] if isinstance(source, bytes) else channel.items()

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from fileflow_async.errors import FormatError
 from fileflow_async.formats.chunks import chunks
-from fileflow_async.formats.files import PIECE
+from fileflow_async.formats.files import PIECE, Reader
 from fileflow_async.formats.format import Summary
 from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.formats.measure import Measure, of_arrow
@@ -128,7 +128,8 @@ def gathered(file: IO[bytes], size: int | None) -> "pa.Buffer":
     # Of pyarrow's pool, which has its memory in large pages and keeps it: to get small ones from the system
     # takes as long as to hash what is in them.  ADR 0035
     buffer = pa.allocate_buffer(size)
-    filled = buffer.slice(0, file.readinto(memoryview(buffer).cast("B")))  # type: ignore[attr-defined]
+    fill = file.fill if isinstance(file, Reader) else file.readinto  # type: ignore[attr-defined]
+    filled = buffer.slice(0, fill(memoryview(buffer).cast("B")))
     rest = file.read()
     return pa.py_buffer(filled.to_pybytes() + rest) if rest else filled
 

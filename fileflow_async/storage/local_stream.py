@@ -75,7 +75,7 @@ class LocalSink:
     async def _send(self) -> None:
         await self._settled()
         pieces, self._pieces, self._size = self._pieces, [], 0
-        self._under_way = self._lane.submit(self._hidden.write, self._lane.file(), pieces)
+        self._under_way = self._lane.submit(self._hidden.write, pieces)
 
     async def _settled(self) -> None:
         if self._under_way is not None:
@@ -107,3 +107,8 @@ class Pieces:
         if not piece:
             raise StopAsyncIteration
         return piece
+
+    async def readinto(self, room: memoryview) -> int:
+        """Read the next bytes into memory, as many as suit; return how many, none at the end."""
+        with translated(self._root, self._key, "read"):
+            return await self._file.readinto(room[:_READ]) or 0

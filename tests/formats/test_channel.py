@@ -190,7 +190,7 @@ def test_a_thread_outlives_its_loop_in_silence() -> None:
     def work(channel: Channel[None]) -> None:
         go.wait(10)
         try:
-            channel._tell(int)
+            channel.tell(int)
         except AbandonedError:
             ended.set()
             raise
