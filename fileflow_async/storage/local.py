@@ -100,22 +100,18 @@ class LocalStorage:
         """Open a new key for writing a stream."""
         hidden = self._hidden(key)
         lane = self._threads.lane()
-
-        def discard() -> None:
-            hidden.discard(lane.file())
-
         try:
-            await aiofiles.open(hidden.path, "wb", buffering=0, opener=hidden.open, executor=lane)
+            await asyncio.wrap_future(lane.submit(hidden.open))
             sink = LocalSink(lane, hidden)
             yield sink
-            publish = partial(hidden.publish, lane.file(), await sink.rest())
+            publish = partial(hidden.publish, await sink.rest())
             sink.finish(await asyncio.wrap_future(lane.end(publish)))
         except Exception:
-            await asyncio.wrap_future(lane.end(discard))
+            await asyncio.wrap_future(lane.end(hidden.discard))
             raise
         except BaseException:
             hidden.abandon()
-            lane.end(discard)  # not awaited: a cancelled task ends now, whatever the disk does
+            lane.end(hidden.discard)  # not awaited: a cancelled task ends now, whatever the disk does
             raise
 
     async def read(self, key: str) -> bytes:

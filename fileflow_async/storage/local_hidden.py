@@ -11,6 +11,7 @@ from logging import getLogger
 from fileflow_async.errors import TargetWriteError
 from fileflow_async.storage.local_errors import path_of, translated
 from fileflow_async.storage.local_root import Root, anew, opened, sync_folder
+from fileflow_async.storage.openat2 import open_straight
 from fileflow_async.storage.protocol import Entry
 
 # O_EXCL makes the hidden name a lock as well: who holds it is the only one that may rename to the final name,
@@ -27,9 +28,8 @@ log = getLogger(__name__)
 class HiddenFile:
     """A file `.<name>.part`, which becomes `<name>` or is taken back.
 
-    It owns the descriptor of its folder from `open` to `publish` or `discard`, one of which must follow; the
-    file belongs to whoever opened it, until it is handed to one of the two. All methods but `abandon` block,
-    and none may run beside another.
+    It owns the descriptors of the file and of its folder from `open` to `publish` or `discard`, one of which
+    must follow. All methods but `abandon` block, and none may run beside another.
 
     Attributes:
         written: How many bytes are in it.
@@ -42,6 +42,7 @@ class HiddenFile:
         self._part = f".{self._name}.part"
         self._durable = durable
         self._folder: int | None = None
+        self._file: int | None = None
         self._abandoned = False
         self.written = 0
 
@@ -58,14 +59,14 @@ class HiddenFile:
         """Raise the family's errors for the system's, with what is known of this object."""
         return translated(self._root.directory, self._key, "write", written=lambda: self.written)
 
-    def open(self, _path: str = "", _flags: int = 0) -> int:
-        """Make the hidden file and return its descriptor, the caller's to close; fit to be an `opener`.
+    def open(self) -> None:
+        """Make the hidden file.
 
         Raises:
             TargetSupersededError: The object is there already, or another writer is at work on it.
         """
         with self.translated():
-            return self._open()
+            self._open()
 
     def put(self, data: bytes) -> Entry:
         """Write the whole object; when the same bytes stand there already, that is as good.
@@ -79,18 +80,18 @@ class HiddenFile:
                     return self._make_empty()
             for _ in range(_LOOKS):
                 with suppress(FileExistsError):
-                    return self._publish(FileIO(self._open(), "wb"), [data])
+                    return self._put(data)
                 if (entry := self._same(data)) is not None:
                     return entry
                 time.sleep(_WAIT)
-            return self._publish(FileIO(self._open(), "wb"), [data])
+            return self._put(data)
 
-    def write(self, file: FileIO, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+    def write(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
         """Append to the file that `open` has made."""
         with self.translated():
-            self._write(file, pieces)
+            self._write(pieces)
 
-    def publish(self, file: FileIO, rest: Iterable[bytes | bytearray | memoryview]) -> Entry:
+    def publish(self, rest: Iterable[bytes | bytearray | memoryview]) -> Entry:
         """Write the rest, close the file for good, and give it its name; on any failure take it back.
 
         Raises:
@@ -98,13 +99,12 @@ class HiddenFile:
             TargetWriteError: It could not be stored.
         """
         with self.translated():
-            return self._publish(file, rest)
+            return self._publish(rest)
 
-    def discard(self, file: FileIO | None) -> None:
+    def discard(self) -> None:
         """Take back whatever there is; does nothing a second time, or once published."""
-        if file is not None:
-            with suppress(OSError):
-                file.close()
+        with suppress(OSError):
+            self._close()
         if self._folder is None:
             return
         try:
@@ -114,65 +114,73 @@ class HiddenFile:
         finally:
             self._leave()
 
-    def _open(self) -> int:
+    def _open(self) -> None:
         for _ in range(_TRIES):
             with suppress(FileNotFoundError):
                 return anew(self._open_once)
         return self._open_once()
 
-    def _open_once(self) -> int:
+    def _open_once(self) -> None:
         self._folder = self._root.make(self._parents)
         try:
-            descriptor = os.open(self._part, _CREATE, _FILE_MODE, dir_fd=self._folder)
+            self._file = os.open(self._part, _CREATE, _FILE_MODE, dir_fd=self._folder)
         except BaseException:
             self._leave()
             raise
         try:
             self._check_free(self._folder)
         except BaseException:
-            os.close(descriptor)
-            self.discard(None)
+            self.discard()
             raise
-        return descriptor
+
+    def _put(self, data: bytes) -> Entry:
+        self._open()
+        return self._publish([data])
 
     def _make_empty(self) -> Entry:
         """Make the object under its own name: there is no part of nothing that anybody could see."""
-        with (
-            opened(self._root.make(self._parents)) as folder,
-            opened(os.open(self._name, _CREATE, _FILE_MODE, dir_fd=folder)) as file,
-        ):
+        with opened(self._made()) as file:
             return Entry(self._key, 0, os.fstat(file).st_mtime)
 
-    def _write(self, file: FileIO, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+    def _made(self) -> int:
+        with suppress(FileNotFoundError):  # its folder
+            straight = open_straight(self._root.real_path(self._key), _CREATE, _FILE_MODE)
+            if straight is not None:
+                return straight
+        with opened(self._root.make(self._parents)) as folder:
+            return os.open(self._name, _CREATE, _FILE_MODE, dir_fd=folder)
+
+    def _write(self, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+        file = self._held(self._file)
         for piece in pieces:
             view = memoryview(piece)
             while view:
-                count = file.write(view)
+                count = os.write(file, view)
                 self.written += count
                 view = view[count:]
 
-    def _publish(self, file: FileIO, rest: Iterable[bytes | bytearray | memoryview]) -> Entry:
+    def _publish(self, rest: Iterable[bytes | bytearray | memoryview]) -> Entry:
         try:
-            status = self._complete(file, rest)
+            status = self._complete(rest)
             self._rename(status)
         except BaseException:
-            self.discard(file)
+            self.discard()
             raise
         self._settle()
         return Entry(self._key, status.st_size, status.st_mtime)
 
-    def _complete(self, file: FileIO, rest: Iterable[bytes | bytearray | memoryview]) -> os.stat_result:
-        """Write, sync, close once: a second close would hide the number of the first."""
-        self._write(file, rest)
+    def _complete(self, rest: Iterable[bytes | bytearray | memoryview]) -> os.stat_result:
+        file = self._held(self._file)
+        self._write(rest)
         if self._durable:
-            os.fsync(file.fileno())
+            os.fsync(file)
             self._root.keep(self._parents)
-        status = os.fstat(file.fileno())
-        file.close()
+        status = os.fstat(file)
+        self._close()
         return status
 
     def _rename(self, status: os.stat_result) -> None:
-        folder = self._held()
+        folder = self._held(self._folder)
         self._check_free(folder)
         self._check_wanted()
         try:
@@ -184,7 +192,7 @@ class HiddenFile:
     def _settle(self) -> None:
         try:
             if self._durable:
-                sync_folder(self._held())
+                sync_folder(self._held(self._folder))
         except OSError as error:
             # Not taken back: whoever saw it may have acted on it. A put of the same bytes syncs again.
             raise TargetWriteError(
@@ -232,10 +240,16 @@ class HiddenFile:
         except OSError:
             return False
 
-    def _held(self) -> int:
-        assert self._folder is not None  # noqa: S101 - between `open` and its end
-        return self._folder
+    def _held(self, descriptor: int | None) -> int:
+        assert descriptor is not None  # noqa: S101 - between `open` and its end
+        return descriptor
+
+    def _close(self) -> None:
+        """Close the file once: a second close would hide the number of the first, or close another's file."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
 
     def _leave(self) -> None:
-        folder, self._folder = self._held(), None
+        folder, self._folder = self._held(self._folder), None
         os.close(folder)

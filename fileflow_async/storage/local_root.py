@@ -112,12 +112,14 @@ class Root:
 
     def enter(self, parts: Sequence[str], *, listing: bool = False) -> int:
         """Open a folder below the root, for passing through or for listing it."""
-        flags = _LIST if listing else _PASS
         try:
-            straight = open_straight(self.real_path("/".join(parts)), flags) if parts else None
+            return self._enter(parts, _LIST if listing else _PASS)
         except FileNotFoundError:
             os.close(self.open())  # or it is the root that is missing
             raise
+
+    def _enter(self, parts: Sequence[str], flags: int) -> int:
+        straight = open_straight(self.real_path("/".join(parts)), flags) if parts else None
         return self._walk(parts, flags) if straight is None else straight
 
     def _walk(self, parts: Sequence[str], flags: int) -> int:
@@ -132,13 +134,13 @@ class Root:
         if not parts:
             return self.open(_LIST)
         with suppress(FileNotFoundError):
-            return self.enter(parts, listing=True)
+            return self._enter(parts, _LIST)
         return _step(self._make_parents(parts), partial(self._make, path="/".join(parts), flags=_LIST))
 
     def _make_parents(self, parts: Sequence[str]) -> int:
         *parents, _ = parts
         with suppress(FileNotFoundError):
-            return self.enter(parents)
+            return self._enter(parents, _PASS)
         return _step(self._make_parents(parents), partial(self._make, path="/".join(parents), flags=_PASS))
 
     def _make(self, parent: int, path: str, flags: int) -> int:

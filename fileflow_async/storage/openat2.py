@@ -1,4 +1,4 @@
-"""A folder opened in one call of the Linux kernel, no part of whose path may be a link."""  # ADR 0034
+"""A path opened in one call of the Linux kernel, no part of which may be a link."""  # ADR 0034
 
 import ctypes
 import errno
@@ -17,13 +17,18 @@ class _How(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def open_straight(path: str, flags: int) -> int | None:
-    """Return a descriptor of the folder at an absolute path; None where only a walk can tell.
+def open_straight(path: str, flags: int, mode: int = 0) -> int | None:
+    """Return a descriptor of what lies at an absolute path; None where only a walk can tell.
+
+    Args:
+        path: Where.
+        flags: As `os.open` has them.
+        mode: Of a file that is made.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: There is nothing, or no folder to make it in.
     """
-    system_call, how = _system_call(), _how(flags)
+    system_call, how = _system_call(), _how(flags, mode)
     if system_call is None:
         return None
     descriptor = int(system_call(_NUMBER, -1, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)))
@@ -31,7 +36,7 @@ def open_straight(path: str, flags: int) -> int | None:
         return descriptor
     if (number := ctypes.get_errno()) == errno.ENOENT:
         raise FileNotFoundError(number, os.strerror(number), path)
-    return None  # a link, no right, an old kernel, a container that forbids the call
+    return None  # a link, what may not be there, no right, an old kernel, a container that forbids the call
 
 
 @cache
@@ -46,5 +51,5 @@ def _system_call() -> Any:
 
 
 @cache
-def _how(flags: int) -> _How:
-    return _How(flags=flags, resolve=_NO_LINKS)
+def _how(flags: int, mode: int) -> _How:
+    return _How(flags=flags, mode=mode, resolve=_NO_LINKS)

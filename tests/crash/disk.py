@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from fileflow_async.storage import local_hidden
+
 Tree = tuple[tuple[str, bytes], ...]  # files by their path below the root; folders without any are nothing
 Change = dict[str, int | None]  # names of one folder that become a node, or go
 _MOST = 4000  # combinations a moment; beyond them as many are drawn at random
@@ -181,8 +183,8 @@ def watched(root: Path) -> Iterator[Disk]:
     main = threading.get_ident()
     patch = pytest.MonkeyPatch()
 
-    def instead(name: str, after: Callable[..., None], *, changes: bool = True) -> None:
-        real = getattr(os, name)
+    def instead(name: str, after: Callable[..., None], *, changes: bool = True, module: Any = os) -> None:
+        real = getattr(module, name)
 
         def call(*arguments: Any, **options: Any) -> Any:
             if threading.get_ident() == main:
@@ -195,7 +197,7 @@ def watched(root: Path) -> Iterator[Disk]:
                 after(result, *arguments, **options)
             return result
 
-        patch.setattr(os, name, call)
+        patch.setattr(module, name, call)
 
     def at(path: str, folder: int | None) -> str:
         return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path) if folder is not None else path
@@ -205,6 +207,11 @@ def watched(root: Path) -> Iterator[Disk]:
         "open",
         lambda _, path, flags, mode=0, dir_fd=None: disk.made(at(path, dir_fd), _File()),
         changes=False,
+    )
+    instead(
+        "open_straight",
+        lambda descriptor, path, flags, mode: None if descriptor is None else disk.made(path, _File()),
+        module=local_hidden,
     )
     instead(
         "rename",

@@ -74,7 +74,8 @@ class TestLocalStorageThatWalks(TestLocalStorage):
 
     @pytest.fixture
     async def storage(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalStorage]:
-        monkeypatch.setattr(local_root, "open_straight", lambda path, flags: None)
+        for module in (local_root, local_hidden):
+            monkeypatch.setattr(module, "open_straight", lambda *_: None)
         self.folder = tmp_path
         async with LocalStorage(tmp_path) as storage:
             yield storage
@@ -420,17 +421,16 @@ async def test_a_failed_close_keeps_its_number(
     local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second close would find the descriptor gone and say EBADF instead."""
-    closed = []
+    closed, close = [], os.close
 
-    class Unclosable(FileIO):
-        def close(self) -> None:
-            failing = not self.closed
-            super().close()
-            if failing:
-                closed.append(self)
-                raise OSError(errno.EDQUOT, "Disk quota exceeded")
+    def fail_for_files(descriptor: int) -> None:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        close(descriptor)
+        if is_file:
+            closed.append(descriptor)
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    monkeypatch.setattr(local_hidden, "FileIO", Unclosable)
+    monkeypatch.setattr(os, "close", fail_for_files)
     with pytest.raises(TargetWriteError, match="the disk quota is used up on") as caught:
         await local.put("d/x", b"1")
     assert caught.value.errno == errno.EDQUOT

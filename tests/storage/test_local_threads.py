@@ -331,10 +331,9 @@ async def test_a_file_opened_for_nobody_is_taken_back(
     """Whether the thread was at it, or had not begun."""
     opened = local_hidden.HiddenFile.open
 
-    def open_late(self: local_hidden.HiddenFile, *args: Any) -> int:
-        descriptor = opened(self, *args)
+    def open_late(self: local_hidden.HiddenFile) -> None:
+        opened(self)
         gate.wait()
-        return descriptor
 
     monkeypatch.setattr(local_hidden.HiddenFile, "open", open_late)
 
@@ -360,9 +359,9 @@ async def test_a_write_under_way_ends_before_its_file_is_closed(
     closed_at: list[int] = []
     discard = local_hidden.HiddenFile.discard
 
-    def note(self: local_hidden.HiddenFile, file: Any) -> None:
+    def note(self: local_hidden.HiddenFile) -> None:
         closed_at.append(gate.waiting)
-        discard(self, file)
+        discard(self)
 
     async def create() -> None:
         async with local.create("d/x") as sink:

@@ -1,8 +1,9 @@
-"""A folder is opened in one call, or left to a walk."""
+"""What lies at a path is opened in one call, or left to a walk."""
 
 import ctypes
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from fileflow_async.storage import openat2
 from fileflow_async.storage.openat2 import open_straight
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @pytest.fixture
@@ -57,6 +59,22 @@ def test_no_link_is_followed_wherever_it_stands(folder: Path) -> None:
     (folder / "deeper").mkdir()
     assert open_straight(f"{folder.parent}/link", FOLDER) is None
     assert open_straight(f"{folder.parent}/link/deeper", FOLDER) is None
+
+
+def test_a_file_is_made_where_there_is_none(folder: Path) -> None:
+    """With the mode that it is to have; of one that is there, and of a link, a walk says so."""
+    descriptor = open_straight(f"{folder}/y", NEW, 0o600)
+    assert descriptor is not None
+    try:
+        assert stat.S_IMODE(os.fstat(descriptor).st_mode) == 0o600
+    finally:
+        os.close(descriptor)
+    (folder / "link").symlink_to(folder / "z")
+    assert open_straight(f"{folder}/y", NEW, 0o600) is None
+    assert open_straight(f"{folder}/link", NEW, 0o600) is None
+    assert sorted(path.name for path in folder.iterdir()) == ["link", "x", "y"]
+    with pytest.raises(FileNotFoundError):
+        open_straight(f"{folder}/missing/y", NEW, 0o600)
 
 
 def test_a_file_is_no_folder(folder: Path) -> None:
