@@ -83,7 +83,7 @@ GOALS = (
         at_most=True,
     ),
     Goal(
-        "The same with Python's garbage collections, which go over all that Airflow has imported",
+        "The same with Python's garbage collections",
         50,
         lambda races: of(races, WAIT.format(1, WITH_GC), "FileTargetTrigger"),
         at_most=True,

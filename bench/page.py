@@ -37,9 +37,9 @@ PARTS = {
             "Processor time and requests are those of waiting alone; the delay is that from the moment "
             "at which a commit can be seen to the event. `DirectoryFileDeleteTrigger` shares one look "
             "at its folder among all waits, and deletes what it finds.\n\n"
-            "Python's full garbage collections are told apart, since the processes of the peers have them "
-            "too: each stops the loop while it goes over all that Airflow has imported, 170,000 objects, "
-            "and over all waits, 34 objects each ([](adr/0033-the-garbage-collector-is-airflows.md))."
+            "What Python's garbage collections take of the loop is told apart. A full one goes over all that "
+            "Airflow has imported, 170,000 objects, and over all waits; our first wait in a process makes "
+            "them rarer ([](adr/0038-a-triggerer-collects-garbage-more-rarely.md))."
         ),
     ),
     "small": (

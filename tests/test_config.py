@@ -53,6 +53,7 @@ def test_without_any_configuration_there_are_good_defaults(machine: Path) -> Non
         retention_days=7,
         allowed_buckets=(),
         target_url=None,
+        collect_rarely="on",
     )
 
 

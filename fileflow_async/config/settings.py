@@ -142,6 +142,15 @@ class Settings:
         example="https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}",
     )
 
+    collect_rarely: Literal["on", "off"] = _setting(
+        "Whether a triggerer with our triggers has Python's garbage collector go over all objects ten times "
+        "more rarely. Each time it stops all triggers, with 10,000 waits for a third of a second. Thresholds "
+        "that somebody else has set stay as they are.",
+        check_switch,
+        default="on",
+        example="off",
+    )
+
     def __post_init__(self) -> None:
         for each in fields(self):
             value = each.metadata["check"](getattr(self, each.name), each.name)

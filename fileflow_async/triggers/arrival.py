@@ -18,6 +18,7 @@ from fileflow_async.errors import ConfigError, quoted
 from fileflow_async.hooks.outside import open_outside
 from fileflow_async.storage.search import Search
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.collector import collect_rarely
 from fileflow_async.triggers.ending import Changes, ended
 from fileflow_async.triggers.pace import Pace, check_times
 
@@ -73,6 +74,7 @@ class ArrivalTrigger(ArgumentsTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event."""
+        await collect_rarely()
         event = await self.wait(_CLOCK)
         yield TriggerEvent(event.to_payload())
 

@@ -10,6 +10,7 @@ from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.collector import collect_rarely
 from fileflow_async.triggers.ending import ended
 from fileflow_async.triggers.pace import Pace, check_times
 from fileflow_async.triggers.progress import Progress
@@ -58,6 +59,7 @@ class FileTargetTrigger(ArgumentsTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event."""
+        await collect_rarely()
         event = await self.wait(_CLOCK)
         yield TriggerEvent(event.to_payload())
 

@@ -15,6 +15,7 @@ from fileflow_async.errors import ConfigError, FileflowError, quoted
 from fileflow_async.target import Reference
 from fileflow_async.target_set import SetKey
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.collector import collect_rarely
 from fileflow_async.triggers.cursor import Cursor
 from fileflow_async.triggers.news import News
 from fileflow_async.triggers.progress import Progress
@@ -63,6 +64,7 @@ class FileTargetEventTrigger(ArgumentsTrigger, BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the reference of each new commit."""
+        await collect_rarely()
         async with aclosing(self.commits(_CLOCK)) as commits:
             async for reference in commits:
                 yield TriggerEvent(reference.to_payload())

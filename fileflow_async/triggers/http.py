@@ -15,6 +15,7 @@ from fileflow_async.http.ended import HttpEnded
 from fileflow_async.http.poll import Look, Poll
 from fileflow_async.outcome import Outcome
 from fileflow_async.triggers.arguments import ArgumentsTrigger
+from fileflow_async.triggers.collector import collect_rarely
 from fileflow_async.triggers.ending import Changes, ended
 from fileflow_async.triggers.http_question import Question, stored
 from fileflow_async.triggers.pace import Pace
@@ -99,6 +100,7 @@ class HttpTrigger(ArgumentsTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield the one event."""
+        await collect_rarely()
         event = await self.wait(_CLOCK)
         yield TriggerEvent(event.to_payload())
 
