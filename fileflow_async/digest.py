@@ -30,7 +30,7 @@ class Digest:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._thread is not None:
-            self._thread.shutdown(wait=False)  # at most one piece is under way, and nobody needs it any more
+            self._thread.shutdown(wait=False)  # two pieces at most are under way, and nobody needs them
 
     async def update(self, data: bytes | memoryview) -> None:
         """Take more bytes; returns while they are being hashed, but waits for those before them."""
