@@ -1,16 +1,16 @@
 """What files of outsiders must stand to count as arrived."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fileflow_async.arrived import Trust
 from fileflow_async.config import check_poke_interval, is_number
 from fileflow_async.errors import ConfigError, quoted
-from fileflow_async.storage.search import Search
+
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.arrived import Trust
+    from fileflow_async.storage.search import Search
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(NamedTuple):
     """What a file must stand to count, and how many must.
 
     Attributes:
@@ -30,7 +30,7 @@ class Rules:
     min_count: int = 1
     on_arriving: Literal["wait", "skip"] = "wait"
 
-    def check(self, search: Search | None = None) -> None:
+    def check(self, search: "Search | None" = None) -> None:
         """Refuse what cannot be meant.
 
         Args:
@@ -49,7 +49,7 @@ class Rules:
         if search is not None:
             self._check_for(search)
 
-    def _check_for(self, search: Search) -> None:
+    def _check_for(self, search: "Search") -> None:
         if self.min_count > 1 and search.pattern.single is not None:
             raise ConfigError(
                 f"min_count is {self.min_count}, but {quoted(search.asked)} means one file only"
@@ -69,8 +69,10 @@ def _check_integer(value: Any, name: str, least: int) -> None:
         raise ConfigError(f"{name} must be an integer >= {least}, got {quoted(value)}")
 
 
-def trust_of(search: Search) -> Trust:
+def trust_of(search: "Search") -> "Trust":
     """Return why what a search finds can be taken to be whole."""
+    from fileflow_async.arrived import Trust
+
     if search.done_file is not None:
         return Trust.DONE_FILE
     # A PUT is atomic, so one object is whole. Of a set nobody knows whether it is complete.

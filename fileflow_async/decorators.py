@@ -3,7 +3,7 @@
 import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import Context
 from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
@@ -11,9 +11,10 @@ from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_d
 from fileflow_async._compat import determine_kwargs
 from fileflow_async.errors import FormatError
 from fileflow_async.operators.dive import DiveOperator, result_of
-from fileflow_async.target import Reference
-from fileflow_async.target_set import outputs_in
-from fileflow_async.task_runner import TaskRunner
+
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.target import Reference
+    from fileflow_async.task_runner import TaskRunner
 
 
 class DiveDecoratedOperator(DecoratedOperator, DiveOperator):
@@ -72,7 +73,9 @@ class DiveDecoratedOperator(DecoratedOperator, DiveOperator):
         """Return the positional arguments by their names."""
         return inspect.signature(self.python_callable).bind_partial(*self.op_args).arguments
 
-    def _arguments(self, runner: TaskRunner, context: Context, named: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _arguments(
+        self, runner: "TaskRunner", context: Context, named: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         inputs = runner.work.assignment.inputs
         wanted = determine_kwargs(self.python_callable, (), {**context, **named, **dict.fromkeys(inputs)})
         annotations = typing.get_type_hints(self.python_callable)
@@ -81,8 +84,10 @@ class DiveDecoratedOperator(DecoratedOperator, DiveOperator):
             for name, value in wanted.items()
         }
 
-    def _input(self, runner: TaskRunner, name: str, annotation: Any) -> Any:
+    def _input(self, runner: "TaskRunner", name: str, annotation: Any) -> Any:
         """Return the data of a parameter; of a dependency on a set a dict of it, by the outputs' names."""
+        from fileflow_async.target_set import outputs_in
+
         references = runner.work.references(name)
         if name not in self.data_dependencies or not self.data_dependencies[name].is_set:
             return self._load(runner, references, annotation)
@@ -90,8 +95,10 @@ class DiveDecoratedOperator(DecoratedOperator, DiveOperator):
         outputs = outputs_in(references)
         return {output: self._load(runner, several, of_each) for output, several in outputs.items()}
 
-    def _load(self, runner: TaskRunner, references: Sequence[Reference], annotation: Any) -> Any:
+    def _load(self, runner: "TaskRunner", references: "Sequence[Reference]", annotation: Any) -> Any:
         """Return the data of a parameter; of a dependency on several targets a list of it."""
+        from fileflow_async.target import Reference
+
         many = typing.get_origin(annotation) is list and typing.get_args(annotation)
         wanted = annotation
         if many and (len(references) != 1 or many[0] is Reference):
@@ -123,8 +130,10 @@ def dive_task(
     )
 
 
-def _references(value: Any) -> Sequence[Reference]:
+def _references(value: Any) -> "Sequence[Reference]":
     """Return the versions that a value from XCom names; none where it is anything else."""
+    from fileflow_async.target import Reference
+
     payloads = value if isinstance(value, list | tuple) else [value]
     try:
         return [Reference.from_payload(payload) for payload in payloads]

@@ -3,16 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fileflow_async.errors import ConfigError, DependencyError, quoted
-from fileflow_async.target import OUTPUT, Slot, Target, check_name
-from fileflow_async.target_set import ANY, TargetSet, check_names, named
+from fileflow_async.names import ANY, OUTPUT, check_name, check_names
+
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.target import Slot, Target
+    from fileflow_async.target_set import TargetSet
+
+    AnySlot = Slot | str | Sequence[Slot | str] | None
 
 ALL = "all"
 MapIndex = int | Sequence[int] | Literal["all"] | None
-AnySlot = Slot | str | Sequence[Slot | str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Dependency:
     task_id: str
     dag_id: str | None = None
     name: str | Sequence[str] = OUTPUT
-    slot: AnySlot = None
+    slot: "AnySlot" = None
     map_index: MapIndex = None
     offset: timedelta | Sequence[timedelta] | None = None
     newer_than: datetime | Literal["run"] | None = None
@@ -87,7 +90,9 @@ class Dependency:
         slots = len(_several(self.slot if self.offset is None else self.offset))
         return None if self.wants_all else slots * len(self._indexes())
 
-    def targets(self, *, dag_id: str, slot: Slot, mapped: int | None = None) -> Sequence[Target | TargetSet]:
+    def targets(
+        self, *, dag_id: str, slot: "Slot", mapped: int | None = None
+    ) -> "Sequence[Target | TargetSet]":
         """Return the targets, or the sets of them, that it stands for in a run.
 
         Args:
@@ -95,6 +100,9 @@ class Dependency:
             slot: That DAG's slot.
             mapped: How many instances the producer has, where it `wants_all`.
         """
+        from fileflow_async.target import Target
+        from fileflow_async.target_set import named
+
         indexes = range(mapped or 0) if self.wants_all else self._indexes()
         return [
             named(
@@ -105,7 +113,7 @@ class Dependency:
             for index in indexes
         ]
 
-    def at(self, *, slot: AnySlot) -> Self:
+    def at(self, *, slot: "AnySlot") -> Self:
         """Return the same dependency at another slot."""
         return replace(self, slot=slot)
 
@@ -118,14 +126,18 @@ class Dependency:
             case several:
                 return tuple(several)
 
-    def _slots(self, slot: Slot) -> Sequence[Slot]:
+    def _slots(self, slot: "Slot") -> "Sequence[Slot]":
+        from fileflow_async.target import Slot
+
         if self.offset is not None:
             return [self._moved(slot, each) for each in _several(self.offset)]
         if self.slot is None:
             return (slot,)
         return [Slot.parse(each) if isinstance(each, str) else each for each in _several(self.slot)]
 
-    def _moved(self, slot: Slot, offset: timedelta) -> Slot:
+    def _moved(self, slot: "Slot", offset: timedelta) -> "Slot":
+        from fileflow_async.target import Slot
+
         if slot.logical_date is None:
             raise DependencyError(
                 f"the dependency on {self.task_id!r} has an offset, but the run has no logical date ({slot})",
@@ -156,6 +168,8 @@ def declared(dependencies: Mapping[str, Any] | None, *, task_id: str) -> dict[st
 
 def undeclared(key: str, known: Sequence[str]) -> DependencyError:
     """Return the error for a key that is not declared, with what is and what was probably meant."""
+    from difflib import get_close_matches
+
     names = ", ".join(repr(name) for name in known) or "none"
     close = get_close_matches(key, known, n=1)
     suggestion = f". Did you mean {close[0]!r}?" if close else ""

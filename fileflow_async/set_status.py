@@ -5,10 +5,11 @@ from typing import cast
 
 from fileflow_async.errors import FileflowError
 from fileflow_async.manifest import Manifest, OutputSet
+from fileflow_async.names import is_name
 from fileflow_async.status import State, Status, absent
 from fileflow_async.storage.protocol import Listing
 from fileflow_async.target import Attempt
-from fileflow_async.target_set import SetKey, is_name, name_of
+from fileflow_async.target_set import SetKey, name_of
 
 _NAMED = 5  # outputs in one line
 

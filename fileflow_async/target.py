@@ -11,11 +11,8 @@ from typing import Any, Self
 
 from fileflow_async import codec
 from fileflow_async.errors import FormatError, TargetNameError, quoted
+from fileflow_async.names import OUTPUT, check_name
 
-OUTPUT = "output"  # what an output is called that needs no name
-
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_NAME_LIMIT = 100
 _EXTENSION = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 RESERVED_EXTENSIONS = frozenset({"ok", "part", "failed"})
 _ATTEMPT = re.compile(r"([0-9]{8}T[0-9]{9}Z)-t([0-9]{2,9})-([0-9a-f]{12})(?:\.(.+))?")
@@ -178,26 +175,6 @@ def check_key(key: str) -> str:
 def run_of(key: str) -> str:
     """Return what the targets of one run have in common: `<dag>/<slot>`."""
     return "/".join(key.split("/", 2)[:2])
-
-
-def check_name(name: str) -> str:
-    """Return `name` when it can be the name of an output.
-
-    Raises:
-        TargetNameError: It cannot.
-    """
-    if not isinstance(name, str):
-        raise TargetNameError(f"target name must be a string, got {type(name).__name__}")
-    if len(name) > _NAME_LIMIT:
-        raise TargetNameError(f"target name is {len(name)} characters long; the limit is {_NAME_LIMIT}")
-    if not name:
-        raise TargetNameError("target name is empty")
-    if not _NAME.fullmatch(name):
-        raise TargetNameError(
-            f"target name {quoted(name)} may only contain letters, digits, '_', '-', '.' "
-            "and must not start with '.' or '-'"
-        )
-    return name
 
 
 def check_extension(extension: str) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from fileflow_async.errors import TargetNameError
-from fileflow_async.target import OUTPUT, Reference, Slot, Target, check_key, check_name
+from fileflow_async.names import ANY, OUTPUT, check_names
+from fileflow_async.target import Reference, Slot, Target, check_key
 
-ANY = "*"  # no output can be called so
-_COMMA = ","  # nor have one in its name
+_COMMA = ","  # no output can have one in its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,27 +103,6 @@ def everything_beside(key: str) -> str | None:
     None where the target's own key does: most tasks make one output, and are not to pay for a second entry.
     """
     return None if name_of(key) == OUTPUT else f"{folder_of(key)}/{ANY}"
-
-
-def is_name(text: str) -> bool:
-    """Tell whether an output can be called so; the instances of a mapped task are not."""
-    try:
-        check_name(text)
-    except TargetNameError:
-        return False
-    return True
-
-
-def check_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of outputs, each once, when they can be those of a set.
-
-    Raises:
-        TargetNameError: One of them cannot be one, or there is none.
-    """
-    checked = tuple(dict.fromkeys(map(check_name, names)))
-    if not checked:
-        raise TargetNameError("a set of outputs needs at least one name, or '*' for all of them")
-    return checked
 
 
 def check_place(key: object) -> str:

@@ -8,17 +8,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, Unpack, cast
 
-from fileflow_async.engine import Engine
 from fileflow_async.errors import ConfigError
-from fileflow_async.storage.protocol import PIECE
-from fileflow_async.target import OUTPUT, Reference
-from fileflow_async.upstream_file import UpstreamFile, spooled
+from fileflow_async.names import OUTPUT
 
-if TYPE_CHECKING:  # a DAG file that imports a task runner must not pay for what only a running task needs
+if TYPE_CHECKING:  # ADR 0030
     import pandas as pd
 
     from fileflow_async.content import ContentOptions
     from fileflow_async.draft import FileDraft
+    from fileflow_async.engine import Engine
+    from fileflow_async.target import Reference
     from fileflow_async.work import OutputOptions, Work
 
 Result = TypeVar("Result")
@@ -39,7 +38,7 @@ class AsyncTaskRunner:
         self.context = context
         self._work: Work | None = None
 
-    def attach(self, work: "Work", engine: Engine) -> None:
+    def attach(self, work: "Work", engine: "Engine") -> None:
         """Give the runner its inputs and outputs; the operator or sensor that runs it does."""
         self._work = work
 
@@ -73,11 +72,13 @@ class AsyncTaskRunner:
 
         It is verified. A large one lies on disk: read it by `asyncio.to_thread`. It is closed with the try.
         """
+        from fileflow_async.upstream_file import spooled
+
         file = await spooled(self.work.open_input(data_dependency_key, dag_id=dag_id))
         self.work.at_end(partial(asyncio.to_thread, file.close))
         return file
 
-    async def read(self, key: str | Reference, kind: Any = None, **options: Any) -> Any:
+    async def read(self, key: "str | Reference", kind: Any = None, **options: Any) -> Any:
         """Return an input as a value: what suits its format, or the kind that is asked for.
 
         Args:
@@ -117,7 +118,7 @@ class AsyncTaskRunner:
         options = {"dag_id": dag_id, "format": "csv", "encoding": encoding, "clean": clean}
         return cast("pd.DataFrame", await self.work.load(data_dependency_key, "pandas.DataFrame", **options))
 
-    def open_input(self, key: str | Reference) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open_input(self, key: "str | Reference") -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open an input for reading it in pieces, in bounded memory."""
         return self.work.open_input(key)
 
@@ -135,6 +136,8 @@ class AsyncTaskRunner:
 
     async def write_from_stream(self, stream: IO[Any], content_type: str = "text/plain") -> None:
         """Write what a file holds, from where it stands, as the output, in bounded memory."""
+        from fileflow_async.storage.protocol import PIECE
+
         async with self.open_output(format="bytes", content_type=content_type, encoding="utf-8") as out:
             while piece := await asyncio.to_thread(stream.read, PIECE):
                 await out.write(piece)
@@ -194,7 +197,7 @@ class TaskRunner:
         self._twin = AsyncTaskRunner(context)
         self._engine: Engine | None = None
 
-    def attach(self, work: "Work", engine: Engine) -> None:
+    def attach(self, work: "Work", engine: "Engine") -> None:
         """Give the runner its inputs and outputs; the operator or sensor that runs it does."""
         self._twin.attach(work, engine)
         self._engine = engine
@@ -226,13 +229,16 @@ class TaskRunner:
         It is read as it is needed, and verified at its end, with an error if it is damaged. It is closed with
         the try.
         """
+        from fileflow_async.storage.protocol import PIECE
+        from fileflow_async.upstream_file import UpstreamFile
+
         work = self.work
         reference = self._do(work.find, data_dependency_key, dag_id)
         file = UpstreamFile(lambda: work.open_input(reference), reference.size, self._running)
         work.at_end(file.end)
         return io.BufferedReader(file, PIECE)
 
-    def read(self, key: str | Reference, kind: Any = None, **options: Any) -> Any:
+    def read(self, key: "str | Reference", kind: Any = None, **options: Any) -> Any:
         """Return an input as a value; see `AsyncTaskRunner.read`."""
         return self._do(self._twin.read, key, kind, **options)
 
@@ -261,7 +267,7 @@ class TaskRunner:
         return self._do(read, data_dependency_key, dag_id, encoding, clean=clean)
 
     @contextmanager
-    def open_input(self, key: str | Reference) -> Iterator[Iterator[bytes]]:
+    def open_input(self, key: "str | Reference") -> Iterator[Iterator[bytes]]:
         """Open an input for reading it in pieces, in bounded memory."""
         with self._running.opened(self._twin.open_input(key)) as pieces:
             yield self._pieces(pieces)
@@ -278,6 +284,8 @@ class TaskRunner:
 
     def write_from_stream(self, stream: IO[Any], content_type: str = "text/plain") -> None:
         """Write what a file holds, from where it stands, as the output, in bounded memory."""
+        from fileflow_async.storage.protocol import PIECE
+
         # Here and not on the loop: the file may be an input, which draws on the loop itself.
         with self.open_output(format="bytes", content_type=content_type, encoding="utf-8") as out:
             while piece := stream.read(PIECE):
@@ -308,7 +316,7 @@ class TaskRunner:
         self._do(self._twin.write_timestamp_file)
 
     @property
-    def _running(self) -> Engine:
+    def _running(self) -> "Engine":
         if self._engine is None:
             raise ConfigError(
                 f"{type(self).__name__} has no inputs and outputs: it was not made by an operator or a sensor"
@@ -330,7 +338,7 @@ class Output:
         draft: Where `rows`, `columns`, `stats` and `checks` may be set.
     """
 
-    def __init__(self, draft: "FileDraft", engine: Engine) -> None:
+    def __init__(self, draft: "FileDraft", engine: "Engine") -> None:
         self.draft = draft
         self._engine = engine
 

@@ -14,8 +14,9 @@ from fileflow_async.errors import ConfigError, DependencyError, TargetWriteError
 from fileflow_async.formats.kinds import Kind, kind_of_value
 from fileflow_async.gates import Gate, pass_through
 from fileflow_async.manifest import Input, Producer
+from fileflow_async.names import OUTPUT
 from fileflow_async.store import TargetStore
-from fileflow_async.target import OUTPUT, Reference, Slot, Target
+from fileflow_async.target import Reference, Slot, Target
 from fileflow_async.target_set import outputs_in
 
 

@@ -15,15 +15,9 @@ import fileflow_async
 INIT = Path(fileflow_async.__file__)
 HEAVY = ("airflow", "aiobotocore", "aiofiles", "botocore", "pandas", "polars", "pyarrow")
 RUNNING = (
-    "store",
-    "manifest",
-    "draft",
-    "formats",
-    "watch",
-    "waiting",
-    "triggers.arguments",
-    "hooks.store",
-    "work",
+    *("clock", "codec", "engine", "outcome", "status", "target", "target_set", "waiting", "watch"),
+    *("store", "manifest", "draft", "formats", "storage.protocol", "upstream_file", "work"),
+    *("hooks.store", "operators.diving", "sensors.ended", "triggers.arguments"),
 )
 CORE = ("Producer", "Reference", "Slot", "State", "Status", "Target", "TargetStore", "open_store")
 

@@ -22,7 +22,6 @@ from fileflow_async.target import (
     Target,
     check_extension,
     check_key,
-    check_name,
     milliseconds_of,
     run_of,
     token_at,
@@ -240,19 +239,6 @@ class TestTarget:
         target = Target(dag_id="a/b", task_id="t", slot=Slot(run_id="r"), map_index=1)
         assert run_of(target.key) == "a%2Fb/run=r"
         assert target.key.startswith(run_of(target.key) + "/")
-
-
-@pytest.mark.parametrize("name", ["a", "_", "0", "a.b-c_D", "x" * 100])
-def test_a_good_name_is_taken(name: str) -> None:
-    """Letters, digits and a little more."""
-    assert check_name(name) == name
-
-
-@pytest.mark.parametrize("name", ["", ".a", "-a", "a/b", "a b", "é", "a\n", "a=b", "x" * 101, None])
-def test_a_bad_name_is_refused(name: str) -> None:
-    """Before anything is stored under it."""
-    with pytest.raises(TargetNameError):
-        check_name(name)
 
 
 @pytest.mark.parametrize("extension", ["csv", "csv.gz", "tar.gz", "x_1", "ok.csv", "part.x", "OK"])

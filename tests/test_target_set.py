@@ -10,10 +10,8 @@ from fileflow_async.target import Slot, Target
 from fileflow_async.target_set import (
     SetKey,
     TargetSet,
-    check_names,
     check_place,
     everything_beside,
-    is_name,
     named,
     names_of,
 )
@@ -81,14 +79,3 @@ def test_what_is_like_the_key_of_a_set_and_is_none_is_refused(key: str) -> None:
 def test_a_name_twice_counts_once() -> None:
     """As everywhere."""
     assert SetKey.parse(f"{FOLDER}/a,b,a") == (FOLDER, ("a", "b"))
-
-
-def test_a_set_of_none_is_refused() -> None:
-    """Without names it would be all of them, which nobody has said."""
-    with pytest.raises(TargetNameError, match="at least one name, or '\\*' for all of them"):
-        check_names([])
-
-
-def test_the_folders_of_mapped_instances_are_no_outputs() -> None:
-    """They lie beside them."""
-    assert [is_name(text) for text in ("a", "map=0", ".feed", "")] == [True, False, False, False]

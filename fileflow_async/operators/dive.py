@@ -9,18 +9,19 @@ from airflow.sdk import BaseOperatorLink, Context
 
 from fileflow_async.dependency import Dependency, declared, operator_in
 from fileflow_async.errors import ConfigError
-from fileflow_async.gates import Check, Gate
-from fileflow_async.logic import AnyTaskRunner, Logic
+from fileflow_async.names import OUTPUT, check_name
 from fileflow_async.operators.engine import EngineOperator
 from fileflow_async.operators.links import TargetsLink
-from fileflow_async.target import OUTPUT, Reference, check_name
-from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 
 if TYPE_CHECKING:
+    from fileflow_async.gates import Check, Gate
+    from fileflow_async.logic import AnyTaskRunner
     from fileflow_async.operators.lineage import Lineage
     from fileflow_async.places import Places
     from fileflow_async.storage_drivers import StorageDriver
     from fileflow_async.store import TargetStore
+    from fileflow_async.target import Reference
+    from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 
 # Every DAG file pays for the imports above; for those within methods only a task that runs. ADR 0030
 
@@ -70,7 +71,7 @@ class DiveOperator(EngineOperator):
         fileflow_root: str | None = None,
         fileflow_conn_id: str | None = None,
         outputs: Sequence[str] = (OUTPUT,),
-        gates: Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]] = (),
+        gates: "Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]" = (),
         skip_if_committed: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -118,9 +119,9 @@ class DiveOperator(EngineOperator):
         self,
         context: Context,
         *,
-        runner: AnyTaskRunner | None = None,
-        inputs: Mapping[str, Sequence[Reference]] | None = None,
-        further: Mapping[str, Sequence[Reference]] | None = None,
+        runner: "AnyTaskRunner | None" = None,
+        inputs: "Mapping[str, Sequence[Reference]] | None" = None,
+        further: "Mapping[str, Sequence[Reference]] | None" = None,
     ) -> Iterator[Any]:
         """Read and write in a block; what it writes is committed when it ends well, and not at all otherwise.
 
@@ -134,6 +135,7 @@ class DiveOperator(EngineOperator):
             further: More of them, by name.
         """
         from fileflow_async.operators.diving import diving
+        from fileflow_async.task_runner import TaskRunner
 
         with diving(self, context, runner or TaskRunner(context), inputs, further or {}) as dived:
             yield dived
@@ -176,12 +178,14 @@ class DivePythonOperator(DiveOperator):
     def __init__(
         self,
         *,
-        python_object: type[TaskRunner] | type[AsyncTaskRunner],
+        python_object: "type[TaskRunner] | type[AsyncTaskRunner]",
         python_method: str = "run",
         op_args: Sequence[Any] = (),
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        from fileflow_async.logic import Logic
+
         super().__init__(**kwargs)
         self.python_object = python_object
         self.python_method = python_method
@@ -191,6 +195,8 @@ class DivePythonOperator(DiveOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the logic on the data of the dependencies."""
+        from fileflow_async.logic import Logic
+
         if (handed_on := self.handed_on_before(context)) is not None:
             return handed_on
         logic = Logic(self.python_object, self.python_method, self.op_args, self.op_kwargs)
@@ -199,15 +205,19 @@ class DivePythonOperator(DiveOperator):
         return result_of(runner.work.published)
 
 
-def result_of(outputs: Mapping[str, Reference]) -> Any:
+def result_of(outputs: "Mapping[str, Reference]") -> Any:
     """Return what a task hands on: the reference of its one output, or those of several by their names."""
     payloads = {name: reference.to_payload() for name, reference in outputs.items()}
     return next(iter(payloads.values())) if len(payloads) == 1 else payloads or None
 
 
 def _gates(
-    given: Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]], outputs: Sequence[str]
-) -> Mapping[str, Sequence[Gate]]:
+    given: "Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]", outputs: Sequence[str]
+) -> "Mapping[str, Sequence[Gate]]":
+    if not given:
+        return dict.fromkeys(outputs, ())
+    from fileflow_async.gates import Gate
+
     by_name = given if isinstance(given, Mapping) else dict.fromkeys(outputs, given)
     for name in by_name:
         if name not in outputs:

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from fileflow_async.engine import Engine
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.engine import Engine
 
 
 class EngineOperator(BaseOperator):
     """The base of operators and sensors whose work is async inside."""
 
-    _engine: Engine | None = (
-        None  # never one of the instance before it runs: operators are copied and serialised
-    )
+    # Never one of the instance before it runs: operators are copied and serialised.
+    _engine: "Engine | None" = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have a kill reach both halves of a mixture, also when the other half comes first."""
@@ -24,7 +24,7 @@ class EngineOperator(BaseOperator):
             cls.on_kill = _killing_both(first)  # type: ignore[assignment, method-assign]
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """The event loop of the task.
 
         Raises:
@@ -40,11 +40,13 @@ class EngineOperator(BaseOperator):
         super().on_kill()
 
     @contextmanager
-    def running(self) -> Iterator[Engine]:
+    def running(self) -> "Iterator[Engine]":
         """Have an event loop; the outermost of nested blocks owns it."""
         if self._engine is not None:
             yield self._engine
             return
+        from fileflow_async.engine import Engine
+
         with Engine() as engine:
             self._engine = engine
             try:

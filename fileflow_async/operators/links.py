@@ -5,9 +5,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from fileflow_async import codec
 from fileflow_async.config import Settings, configured
-from fileflow_async.target import Slot
 
 PAGE = "/fileflow/"  # where the plugin serves its page, below the address of Airflow's API server
 
@@ -24,7 +22,7 @@ class TargetsLink(BaseOperatorLink):
             operator: The task's.
             ti_key: Its try: Airflow hands over the whole task instance when the task has ended.
         """
-        from fileflow_async.storage.resolve import parse_root  # DAG files need none of it
+        from fileflow_async.storage.resolve import parse_root  # ADR 0030
 
         settings = Settings.load()
         root = str(parse_root(getattr(operator, "fileflow_root", None) or settings.root))
@@ -39,6 +37,9 @@ class TargetsLink(BaseOperatorLink):
 
 def prefix_of(ti: Any) -> str:
     """Return what the keys of a task's targets begin with."""
+    from fileflow_async import codec  # ADR 0030
+    from fileflow_async.target import Slot
+
     slot = codec.encode(str(Slot.of(ti.get_template_context())), "slot")
     mapped = f"map={ti.map_index}/" if ti.map_index is not None and ti.map_index >= 0 else ""
     return f"{codec.encode(ti.dag_id, 'dag_id')}/{slot}/{codec.encode(ti.task_id, 'task_id')}/{mapped}"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import Context
 
 from fileflow_async.arrival_rules import Rules
-from fileflow_async.arrived import Arrived
 from fileflow_async.errors import FileflowError, TargetSupersededError
-from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.storage.search import Search
 from fileflow_async.templates import has_template
 
 if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.arrived import Arrived
+    from fileflow_async.outcome import Outcome
     from fileflow_async.storage.outside import Answer
 
 _MARGIN = 15.0  # seconds beyond those that the looks at one file take
@@ -97,19 +97,22 @@ class ArrivalSensorAsync(WaitingSensor):
             context: Airflow's.
             event: The trigger's event; anything else is an error.
         """
+        from fileflow_async.arrived import Arrived
+        from fileflow_async.sensors.ended import check_ready
+
         with self._verdict(), self.running():
             ended: _Ending = Arrived.from_payload(event)
             self.log.info("The wait ended: %s. %s", ended.outcome, ended.describe())
             if ended.guess is not None:
                 self.log.info("%s", ended.guess)
-            if ended.outcome is not Outcome.READY:
-                self._refuse(context, ended)
+            check_ready(self, context, ended)
             self._announced = ended
             return self._proceed(context)
 
     def look(self, context: Context) -> _Ending:
         """Look once; where something was announced, at whether it is still so."""
         from fileflow_async.arrival import Arrival
+        from fileflow_async.outcome import Outcome
 
         arrival = Arrival(self._search(), self._rules())
         answer = self.engine.run(_answer(arrival.search, self.conn_id))
@@ -158,7 +161,7 @@ class ArrivalSensorAsync(WaitingSensor):
         self.log.info("%s", event.describe())
         return [file.to_payload() for file in event.ready]
 
-    def policy_of(self, outcome: Outcome) -> str:
+    def policy_of(self, outcome: "Outcome") -> str:
         """Return what an outcome does: `fail` or `skip`."""
         return "fail"
 

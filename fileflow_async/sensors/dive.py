@@ -13,18 +13,16 @@ from fileflow_async.config import Settings
 from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
-from fileflow_async.logic import Logic, tell
 from fileflow_async.operators.dive import DiveOperator, result_of
-from fileflow_async.outcome import Outcome, WaitEvent
 from fileflow_async.sensors.waiting import WaitingSensor
-from fileflow_async.target import Reference
-from fileflow_async.target_set import outputs_in
-from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.triggers.start import BACKSTOP, SLOT_TEMPLATE
 
 if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.outcome import Outcome, WaitEvent
     from fileflow_async.places import Places
     from fileflow_async.status import Status
+    from fileflow_async.target import Reference
+    from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
     from fileflow_async.triggers.file_target import FileTargetTrigger
 
 _UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
@@ -59,7 +57,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
     def __init__(
         self,
         *,
-        python_object: type[TaskRunner] | type[AsyncTaskRunner] | None = None,
+        python_object: "type[TaskRunner] | type[AsyncTaskRunner] | None" = None,
         python_method: str = "run",
         op_args: Sequence[Any] = (),
         op_kwargs: Mapping[str, Any] | None = None,
@@ -90,7 +88,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             return handed_on
         return super().execute(context)
 
-    def look(self, context: Context) -> WaitEvent | None:
+    def look(self, context: Context) -> "WaitEvent | None":
         """Look at every target once.
 
         Raises:
@@ -129,7 +127,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             not_before=not_before,
         )
 
-    def is_all_known(self, context: Context, event: WaitEvent) -> bool:
+    def is_all_known(self, context: Context, event: "WaitEvent") -> bool:
         """Tell whether the wait was for all: how many mapped targets there are shows once the first is there.
 
         Raises:
@@ -143,8 +141,10 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             )
         return len(places.keys) == len(places.satisfied(event.ready)) + event.missing_count
 
-    def arrived(self, context: Context, event: WaitEvent) -> Any:
+    def arrived(self, context: Context, event: "WaitEvent") -> Any:
         """Run the task's logic on what was found; without one return the references."""
+        from fileflow_async.logic import Logic
+
         self.log.info("%s", event.describe())
         inputs = self.places(context).sort(event.ready)
         if self.python_object is None:
@@ -157,25 +157,24 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             logic.call(runner, self.engine)
         return result_of(runner.work.published)
 
-    def missed(self, context: Context, event: WaitEvent) -> None:
+    def missed(self, context: Context, event: "WaitEvent") -> None:
         """Tell the task's logic what was missing when the time was over."""
         if self.python_object is not None:
+            from fileflow_async.logic import tell
+
             tell(self.python_object(context), self.engine, "on_timeout", event.missing)
 
-    def policy_of(self, outcome: Outcome) -> str:
+    def policy_of(self, outcome: "Outcome") -> str:
         """Return what an outcome does: `fail` or `skip`."""
-        policies = {
-            Outcome.EMPTY: self.criteria.on_empty,
-            Outcome.CORRUPT: self.criteria.on_corrupt,
-            Outcome.ABANDONED: self.criteria.on_abandoned,
-        }
-        return policies.get(outcome, "fail")
+        return getattr(self.criteria, f"on_{outcome}", "fail")
 
     def _check(self) -> None:
         """Refuse what can be seen to be wrong when the DAG is parsed."""
         if not self.data_dependencies:
             raise ConfigError(f"the sensor {self.task_id!r} has no data_dependencies to wait for")
         if self.python_object is not None:
+            from fileflow_async.logic import Logic
+
             Logic(self.python_object, self.python_method).check()
         counts = [dependency.count for dependency in self.data_dependencies.values()]
         self.criteria.check(_UNKNOWN if None in counts else sum(filter(None, counts)))
@@ -236,7 +235,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             if (moment := _since(dependency, context)) is not None
             for key in (target.key for target in places.by_name[name])
         }
-        criteria = replace(self.criteria, newer_than=limits or None)
+        criteria = self.criteria._replace(newer_than=limits or None)
         criteria.check(len(places.keys))
         return criteria
 
@@ -255,8 +254,10 @@ def _is_doubtful(status: "Status") -> bool:
     return refused or status.state is State.CORRUPT
 
 
-def _payload(references: Sequence[Reference], *, by_output: bool) -> Any:
+def _payload(references: "Sequence[Reference]", *, by_output: bool) -> Any:
     """Return the references of a dependency for XCom: one as it is, several as a list, a set by its names."""
+    from fileflow_async.target_set import outputs_in
+
     if by_output:
         together = outputs_in(references)
         return {name: _payload(several, by_output=False) for name, several in together.items()}

@@ -17,6 +17,7 @@ from fileflow_async.operators.diving import hand_on
 from fileflow_async.operators.request import RequestOperator
 from fileflow_async.operators.tries import assignment
 from fileflow_async.outcome import Outcome
+from fileflow_async.sensors.ended import check_ready
 from fileflow_async.sensors.waiting import WaitingSensor
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.templates import has_template
@@ -155,8 +156,7 @@ class HttpSensorAsync(RequestOperator, WaitingSensor):
         with self._verdict(), self.running():
             ended: _Ending = HttpEnded.from_payload(event)
             self.log.info("The wait ended: %s. %s", ended.outcome, ended.describe())
-            if ended.outcome is not Outcome.READY:
-                self._refuse(context, ended)
+            check_ready(self, context, ended)
             return self.arrived(context, ended)
 
     def look(self, context: Context) -> _Ending:

@@ -2,41 +2,34 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.triggers.base import BaseTrigger
 
 from fileflow_async._compat import (
-    AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferralTimeout,
 )
-from fileflow_async.clock import Clock, SystemClock
 from fileflow_async.config import (
     Settings,
     check_poke_interval,
     check_seconds,
     configured_poke_interval,
 )
-from fileflow_async.errors import (
-    FileflowError,
-    TargetAccessError,
-    TargetCorruptError,
-    TargetEmptyError,
-    TargetNotFoundError,
-    TargetTimeoutError,
-)
+from fileflow_async.errors import TargetTimeoutError
 from fileflow_async.operators.engine import EngineOperator
-from fileflow_async.outcome import Missing, Outcome, WaitEvent
-from fileflow_async.target import Target
 from fileflow_async.triggers.start import BACKSTOP
+
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.clock import Clock
+    from fileflow_async.outcome import Outcome, WaitEvent
 
 _DOUBT = 75.0  # seconds in which a doubt is settled: a refusal is believed after 60
 # Airflow fails a task that runs again before its scheduler has seen its worker exit: one of two after 2 s.
@@ -78,7 +71,7 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         self.is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal
 
     @abstractmethod
-    def look(self, context: Context) -> WaitEvent | None:
+    def look(self, context: Context) -> "WaitEvent | None":
         """Look once, and return how the wait ends; None when it goes on."""
 
     @abstractmethod
@@ -86,18 +79,20 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         """Return the trigger that waits."""
 
     @abstractmethod
-    def arrived(self, context: Context, event: WaitEvent) -> Any:
+    def arrived(self, context: Context, event: "WaitEvent") -> Any:
         """Do what is to be done once all is there; its result is the task's."""
 
     @abstractmethod
-    def policy_of(self, outcome: Outcome) -> str:
+    def policy_of(self, outcome: "Outcome") -> str:
         """Return what an outcome does: `fail` or `skip`."""
 
-    def error_of(self, outcome: Outcome) -> type[Exception]:
+    def error_of(self, outcome: "Outcome") -> type[Exception]:
         """Return the error that an outcome stands for."""
-        return _ERRORS[outcome]
+        from fileflow_async.sensors.ended import ERRORS
 
-    def missed(self, context: Context, event: WaitEvent) -> None:
+        return ERRORS[outcome]
+
+    def missed(self, context: Context, event: "WaitEvent") -> None:
         """Do what is to be done when the time is over."""
 
     def execute(self, context: Context) -> Any:
@@ -112,11 +107,13 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
             context: Airflow's.
             event: The trigger's event; anything else is an error.
         """
+        from fileflow_async.outcome import WaitEvent
+        from fileflow_async.sensors.ended import check_ready
+
         with self._verdict(), self.running():
             ended = WaitEvent.from_payload(event)
             self.log.info("The wait ended: %s. %s", ended.outcome, ended.describe())
-            if ended.outcome is not Outcome.READY:
-                self._refuse(context, ended)
+            check_ready(self, context, ended)
             return self._proceed(context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -128,7 +125,7 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
                 message = (
                     f"waited {self.patience:.0f} s; the trigger did not say for what (was a triggerer alive?)"
                 )
-                raise self._too_late(message) from error
+                raise self.too_late(message) from error
 
     @property
     def patience(self) -> float:
@@ -136,26 +133,29 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         limit = self.execution_timeout
         return self.timeout if limit is None else min(self.timeout, limit.total_seconds())
 
-    def _too_late(self, message: str) -> BaseException:
+    def too_late(self, message: str) -> BaseException:
         """Return what says that the time is over: for good, or for this try."""
         return WaitTimeoutError(message) if self.patience == self.timeout else AirflowTaskTimeout(message)
 
     def _proceed(self, context: Context) -> Any:
+        from fileflow_async.sensors.ended import check_ready
+
         while True:
             event = self.look(context)
             if event is None:
                 event = self._wait(context)
-            if event.outcome is not Outcome.READY:
-                self._refuse(context, event)
-            elif self.is_all_known(context, event):
+            check_ready(self, context, event)
+            if self.is_all_known(context, event):
                 return self.arrived(context, event)
 
-    def is_all_known(self, context: Context, event: WaitEvent) -> bool:
+    def is_all_known(self, context: Context, event: "WaitEvent") -> bool:
         """Tell whether what is ready is all there is to wait for; if not, `look` knows more now."""
         return True
 
-    def _wait(self, context: Context) -> WaitEvent:
+    def _wait(self, context: Context) -> "WaitEvent":
         """Wait in the way that is asked for: two of the three leave the worker by an exception."""
+        from fileflow_async.outcome import Outcome
+
         began = self._began(context)
         deadline = began + self.patience
         now = time.time()
@@ -174,8 +174,10 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
             raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=self._pause(began, now)))
         return self._hold(context, deadline)
 
-    def _hold(self, context: Context, deadline: float) -> WaitEvent:
+    def _hold(self, context: Context, deadline: float) -> "WaitEvent":
         """Wait in this worker."""
+        from fileflow_async.clock import SystemClock
+
         trigger = self.trigger(context, deadline=deadline, not_before=None)
         return self.engine.run(trigger.wait(SystemClock()))
 
@@ -192,36 +194,6 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         began = ti.get_first_reschedule_date(context) if self.reschedule else None
         began = began or getattr(ti, "start_date", None) or datetime.now(UTC)
         return began.timestamp()
-
-    def _refuse(self, context: Context, event: WaitEvent) -> NoReturn:
-        """Raise what an outcome other than READY means."""
-        first = (
-            event.missing[0]
-            if event.missing
-            else Missing(target="?", state="UNREADABLE", why="no reason given")
-        )
-        if event.outcome is Outcome.TIMEOUT:
-            self.missed(context, event)
-            raise self._too_late(self._timed_out(event, first))
-        message = f"{self._called(first.target)}: {first.why}"
-        if event.outcome is Outcome.EMPTY:
-            message = f"{self._called(first.target)} is complete but empty"
-        if self.policy_of(event.outcome) == "skip":
-            raise AirflowSkipException(message)
-        raise self.error_of(event.outcome)(message)
-
-    def _timed_out(self, event: WaitEvent, first: Missing) -> str:
-        if event.missing_count == 1 and event.ready_count == 0:
-            last = f"last state {first.state} ({first.why})"
-            return f"waited {self.patience:.0f} s for {self._called(first.target)}; {last}"
-        return f"waited {self.patience:.0f} s: {event.describe()}"
-
-    def _called(self, target: str) -> str:
-        """Return how people call a target, as far as its name tells."""
-        try:
-            return str(Target.parse(target))
-        except FileflowError:
-            return target
 
     @contextmanager
     def _verdict(self) -> Iterator[None]:
@@ -245,15 +217,6 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
 class WaitTrigger(Protocol):
     """A trigger whose wait can also be awaited without a triggerer."""
 
-    async def wait(self, clock: Clock) -> WaitEvent:
+    async def wait(self, clock: "Clock") -> "WaitEvent":
         """Return how the wait ends."""
         ...
-
-
-_ERRORS: Mapping[Outcome, type[Exception]] = {
-    Outcome.EMPTY: TargetEmptyError,
-    Outcome.CORRUPT: TargetCorruptError,
-    Outcome.ABANDONED: TargetNotFoundError,
-    Outcome.FAILED: AirflowFailException,  # trying again is in vain until the producer was cleared
-    Outcome.UNREADABLE: TargetAccessError,
-}

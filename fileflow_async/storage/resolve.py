@@ -10,12 +10,10 @@ from urllib.parse import quote, unquote
 
 from fileflow_async.config import check_root
 from fileflow_async.errors import ConfigError, TargetNameError, quoted
-from fileflow_async.storage.protocol import Storage
-from fileflow_async.storage.retry import PATIENT, Budget
-from fileflow_async.storage.s3_place import Place
-from fileflow_async.target import check_key
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.storage.protocol import Storage
+    from fileflow_async.storage.retry import Budget
     from fileflow_async.storage.s3_settings import S3Settings
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters or more: C: is a drive of Windows
@@ -105,6 +103,8 @@ def target_of_uri(uri: str) -> tuple[str, str]:
         raise TargetNameError(
             f"{quoted(uri)} is not the URI of a target: <root>/<dag>/<slot>/<task>[/map=<i>]/<name>"
         )
+    from fileflow_async.target import check_key
+
     return str(parse_root(root)), check_key(key)
 
 
@@ -115,8 +115,8 @@ async def open_storage(
     s3_settings: "S3Settings | None" = None,
     durability: Literal["fsync", "none"] = "fsync",
     create: bool = False,
-    budget: Budget = PATIENT,
-) -> AsyncIterator[Storage]:
+    budget: "Budget | None" = None,
+) -> "AsyncIterator[Storage]":
     """Open the storage of a root, and close it when the block ends.
 
     Args:
@@ -124,7 +124,7 @@ async def open_storage(
         s3_settings: How to reach S3, for a root that is there; by default as the machine is set up.
         durability: Whether files survive a loss of power (`fsync`), for a root on disk.
         create: Make the folder of a root on disk where it is missing. A bucket is never made.
-        budget: How long S3's faults that may pass are waited out.
+        budget: How long S3's faults that may pass are waited out; by default with patience.
 
     Raises:
         ConfigError: The root is none, or not a folder.
@@ -138,9 +138,11 @@ async def open_storage(
         async with LocalStorage(where.directory, durability=durability, create=create) as local:
             yield local
     else:
+        from fileflow_async.storage.retry import PATIENT
         from fileflow_async.storage.s3 import S3Settings, S3Storage
 
-        async with S3Storage(where.bucket, where.prefix, s3_settings or S3Settings(), budget=budget) as s3:
+        settings = s3_settings or S3Settings()
+        async with S3Storage(where.bucket, where.prefix, settings, budget=budget or PATIENT) as s3:
             yield s3
 
 
@@ -202,6 +204,8 @@ def _s3(uri: str, allowed_buckets: Collection[str]) -> S3Root:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
         raise _invalid(uri, "s3")
+    from fileflow_async.storage.s3_place import Place
+
     Place(bucket)  # which raises if it cannot be one
     if allowed_buckets and bucket not in allowed_buckets:
         raise ConfigError(f"bucket {quoted(bucket)} is not in allowed_buckets")

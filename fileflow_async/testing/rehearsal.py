@@ -10,8 +10,9 @@ from fileflow_async.engine import Engine
 from fileflow_async.gates import Check, Gate
 from fileflow_async.logic import Logic, working
 from fileflow_async.manifest import Manifest
+from fileflow_async.names import OUTPUT
 from fileflow_async.store import TargetStore
-from fileflow_async.target import OUTPUT, Reference, Slot
+from fileflow_async.target import Reference, Slot
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.testing.memory import MemoryStorage
 from fileflow_async.work import Assignment, Work
