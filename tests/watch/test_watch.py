@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -889,3 +890,40 @@ async def test_refusals_of_the_feed_do_not_hide_that_the_targets_are_seen(
     await clock.advance(80.0)
     assert waiters.done == [True]
     assert target_hash(KEY) not in (source.feed or [])
+
+
+# What it costs, and what it tells.
+
+
+async def test_a_watch_with_nothing_to_do_takes_no_turn_of_the_loop(
+    waiters: Waiters, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a thousand waits would cost a processor."""
+    waiters.start()
+    await clock.settle()
+    loop, called = asyncio.get_running_loop(), 0
+    call_soon = loop.call_soon
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal called
+        called += 1
+        return call_soon(*arguments, **options)
+
+    monkeypatch.setattr(loop, "call_soon", counted)
+    for _ in range(100):
+        await asyncio.sleep(0)  # each of which is one
+    assert called <= 105
+
+
+async def test_an_error_that_nobody_foresaw_is_logged_once(
+    source: FakeSource, waiters: Waiters, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its traceback, since it is a mistake of somebody's; waiters are told of it as of any other."""
+    source.on_look = failing(lambda: ZeroDivisionError("odd"))
+    waiter = waiters.start(until=lambda statuses: False)
+    await clock.settle()
+    await clock.advance(200.0)
+    assert waiter.inbox.statuses[KEY].state is State.UNREADABLE
+    assert len(source.looks) > 1
+    logged = [record for record in caplog.records if record.message == f"{KEY} cannot be looked at"]
+    assert [record.exc_info is not None for record in logged] == [True]
