@@ -30,8 +30,10 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    sources._remembered.cache_clear()
     yield tmp_path
     sources._parsed.cache_clear()
+    sources._remembered.cache_clear()
 
 
 def write_cfg(home: Path, text: str) -> Path:
@@ -114,6 +116,34 @@ def test_airflow_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch, ma
     assert ("fileflow", "conn_id") in asked
     monkeypatch.setenv("AIRFLOW__FILEFLOW__ROOT", "/from/the/environment")
     assert Settings.load().root == "/from/the/environment"
+
+
+def test_airflow_is_asked_once_for_what_every_sensor_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred sensors of a DAG file ask; what the environment says still goes before, whenever it does."""
+    asked = []
+
+    class Parser:
+        def get(self, section: str, key: str, *, fallback: None) -> str | None:
+            asked.append((section, key))
+            return {"poke_interval": "9", "default_timeout": "60"}.get(key, fallback)
+
+    monkeypatch.setitem(sys.modules, "airflow.configuration", SimpleNamespace(conf=Parser()))
+    for _ in range(3):
+        assert (config.configured_poke_interval(), config.default_timeout()) == (9.0, 60.0)
+    assert asked == [("fileflow", "poke_interval"), ("sensors", "default_timeout")]
+    monkeypatch.setenv("AIRFLOW__FILEFLOW__POKE_INTERVAL", "8")
+    monkeypatch.setenv("AIRFLOW__SENSORS__DEFAULT_TIMEOUT", "50")
+    assert (config.configured_poke_interval(), config.default_timeout()) == (8.0, 50.0)
+
+
+@pytest.mark.parametrize("text", ["", "soon"])
+def test_airflows_own_setting_is_airflows_to_complain_about(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """It does when it is not told a timeout."""
+    assert config.default_timeout() is None
+    monkeypatch.setenv("AIRFLOW__SENSORS__DEFAULT_TIMEOUT", text)
+    assert config.default_timeout() is None
 
 
 def test_airflow_half_way_through_its_import_is_not_asked(

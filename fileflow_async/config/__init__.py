@@ -6,6 +6,7 @@ from fileflow_async.config.settings import (
     Settings,
     configured_poke_interval,
     default_root,
+    default_timeout,
     described,
 )
 from fileflow_async.config.sources import airflow_home, configured, variable
@@ -22,6 +23,7 @@ __all__ = [
     "configured",
     "configured_poke_interval",
     "default_root",
+    "default_timeout",
     "described",
     "is_number",
     "variable",

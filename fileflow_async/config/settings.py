@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
 from typing import Any, Literal, Self, cast
 
-from fileflow_async.config.sources import airflow_home, configured, variable
+from fileflow_async.config.sources import airflow_home, configured, remembered, variable
 from fileflow_async.config.values import (
     check_buckets,
     check_days,
@@ -185,8 +186,23 @@ def configured_poke_interval() -> float:
     Raises:
         ConfigError: It cannot be one.
     """
+    return _poke_interval(remembered(SECTION, "poke_interval"))
+
+
+def default_timeout() -> float | None:
+    """Return Airflow's `[sensors] default_timeout`, for which its own sensors ask whenever one is made.
+
+    None where it is no number: that is Airflow's to complain about.
+    """
+    try:
+        return float(remembered("sensors", "default_timeout") or "")
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _poke_interval(text: str | None) -> float:
     [each] = (each for each in fields(Settings) if each.name == "poke_interval")
-    text = configured(SECTION, each.name)
     found = each.default if text is None else _understood(text.strip(), each.name, **each.metadata)
     return cast(float, found)
 

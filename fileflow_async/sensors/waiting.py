@@ -22,6 +22,7 @@ from fileflow_async.config import (
     check_poke_interval,
     check_seconds,
     configured_poke_interval,
+    default_timeout,
 )
 from fileflow_async.errors import TargetTimeoutError
 from fileflow_async.operators.engine import EngineOperator
@@ -53,6 +54,8 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
             whatever happens. `execution_timeout` ends the wait in every mode; then the task is retried.
     """
 
+    is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal
+
     def __init__(
         self,
         *,
@@ -61,14 +64,12 @@ class WaitingSensor(EngineOperator, BaseSensorOperator):
         timeout: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
-        interval = configured_poke_interval() if poke_interval is None else poke_interval
-        check_poke_interval(interval)
-        if timeout is not None:  # None is not Airflow's default before 3.3
-            check_seconds(timeout)
-            kwargs["timeout"] = timeout
+        limit = default_timeout() if timeout is None else check_seconds(timeout)
+        if limit is not None:  # None is not Airflow's default before 3.3
+            kwargs["timeout"] = limit
+        interval = configured_poke_interval() if poke_interval is None else check_poke_interval(poke_interval)
         super().__init__(poke_interval=interval, **kwargs)
         self.deferrable = deferrable
-        self.is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal
 
     @abstractmethod
     def look(self, context: Context) -> "WaitEvent | None":
