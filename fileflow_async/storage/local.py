@@ -1,6 +1,5 @@
 """A storage in a folder of this machine, or of a share that it has mounted."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -101,13 +100,13 @@ class LocalStorage:
         hidden = self._hidden(key)
         lane = self._threads.lane()
         try:
-            await asyncio.wrap_future(lane.submit(hidden.open))
+            await self._threads.result(lane.submit(hidden.open))
             sink = LocalSink(lane, hidden)
             yield sink
             publish = partial(hidden.publish, await sink.rest())
-            sink.finish(await asyncio.wrap_future(lane.end(publish)))
+            sink.finish(await self._threads.result(lane.end(publish)))
         except Exception:
-            await asyncio.wrap_future(lane.end(hidden.discard))
+            await self._threads.result(lane.end(hidden.discard))
             raise
         except BaseException:
             hidden.abandon()
@@ -122,7 +121,7 @@ class LocalStorage:
             if isinstance(found, bytes):
                 return found
             rest = partial(local_files.read_rest, self._root, key, found)
-            return await asyncio.wrap_future(lane.submit(rest))
+            return await self._threads.result(lane.submit(rest))
         finally:
             lane.close()
 

@@ -1,14 +1,15 @@
 """The threads of a local storage: work on the disk, each call in one hop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from io import FileIO
 from logging import getLogger
 from typing import Any, ParamSpec, TypeVar
 
 from fileflow_async.errors import StorageUnavailableError
+from fileflow_async.storage.landing import Landing
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class Threads:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="fileflow-local")
         self._timeout = timeout
         self._probe = probe
+        self._landing: Landing | None = None
         self._hangs = 0
 
     def close(self) -> None:
@@ -59,7 +61,11 @@ class Threads:
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, however long it takes."""
-        return await asyncio.wrap_future(self._pool.submit(work))
+        return await self.result(self._pool.submit(work))
+
+    async def result(self, call: "Future[T]") -> T:
+        """Return the result of a call; when nobody waits for it any longer, it is not begun."""
+        return await self._awaited(self._waiter(call), call)
 
     async def look(
         self, work: Callable[[], T], *, pulse: Pulse | None = None, executor: Executor | None = None
@@ -75,12 +81,10 @@ class Threads:
             StorageUnavailableError: The disk does not answer.
         """
         async with self._judged():
-            waiter = asyncio.wrap_future((executor or self._pool).submit(work))
-            try:
-                return await self._in_time(waiter, pulse or Pulse())
-            except BaseException:
-                waiter.cancel()
-                raise
+            call = (executor or self._pool).submit(work)
+            waiter, pulse = self._waiter(call), pulse or Pulse()
+            with self._watched(waiter, pulse):
+                return await self._awaited(waiter, call)
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:
@@ -99,14 +103,37 @@ class Threads:
                     raise _HungError from error
                 raise
 
-    async def _in_time(self, waiter: "asyncio.Future[T]", pulse: Pulse) -> T:
-        beats = -1
-        while not waiter.done():
-            if pulse.beats == beats:
-                raise _HungError
-            beats = pulse.beats
-            await asyncio.wait([waiter], timeout=self._timeout)
-        return waiter.result()
+    def _waiter(self, call: "Future[T]") -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        if self._landing is None or self._landing.loop is not loop:
+            self._landing = Landing(loop)
+        return self._landing.waiter(call)
+
+    async def _awaited(self, waiter: "asyncio.Future[T]", call: "Future[T]") -> T:
+        try:
+            return await waiter
+        except BaseException:
+            call.cancel()
+            raise
+
+    @contextmanager
+    def _watched(self, waiter: "asyncio.Future[Any]", pulse: Pulse) -> Iterator[None]:
+        """Give whoever waits an error when there was no beat for too long."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def look(beats: int) -> None:
+            nonlocal timer
+            if pulse.beats != beats:
+                timer = loop.call_later(self._timeout, look, pulse.beats)
+            elif not waiter.done():
+                waiter.set_exception(_HungError())
+
+        timer = loop.call_later(self._timeout, look, pulse.beats)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     @asynccontextmanager
     async def _judged(self) -> AsyncIterator[None]:

@@ -465,6 +465,17 @@ async def test_a_timeout_of_the_work_itself_is_not_ours() -> None:
     threads.close()
 
 
+async def test_an_answer_at_the_last_moment_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    """It has come, but whoever asked has not heard of it yet."""
+    threads, waiter = Threads("it", 1, 0.0, Pulse), asyncio.get_running_loop().create_future()
+    with threads._watched(waiter, Pulse()):
+        waiter.set_result(1)
+        await asyncio.sleep(0.01)
+    assert await waiter == 1
+    assert caplog.messages == []
+    threads.close()
+
+
 async def test_a_look_that_nobody_waits_for_any_longer_is_not_begun(gate: Gate) -> None:
     """Else those of a busy moment would pile up."""
     threads = Threads("it", 1, 10, Pulse)
