@@ -76,8 +76,8 @@ PARTS = {
     "starting": (
         "Starting",
         (
-            "Each figure is a fresh process's, which finds everything compiled. Airflow itself is not counted, "
-            "nor are its modules that a DAG file names: the dag-processor has them already."
+            "Each figure is a fresh process's, which finds everything compiled. Neither Airflow itself is "
+            "counted nor are its modules that a DAG file names: the dag-processor has them already."
         ),
     ),
     "resuming": (
