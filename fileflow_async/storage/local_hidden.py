@@ -13,9 +13,10 @@ from fileflow_async.storage.local_errors import path_of, translated
 from fileflow_async.storage.local_root import Root, anew, opened, sync_folder
 from fileflow_async.storage.openat2 import open_straight
 from fileflow_async.storage.protocol import Entry
+from fileflow_async.storage.renameat2 import rename_new
 
 # O_EXCL makes the hidden name a lock as well: who holds it is the only one that may rename to the final name,
-# so that the look before the rename cannot be overtaken.
+# so that where a look comes before the rename it cannot be overtaken.
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_MODE = 0o640
 _TRIES = 16  # as often as a clean-up may remove the folder between its making and its use
@@ -181,10 +182,11 @@ class HiddenFile:
 
     def _rename(self, status: os.stat_result) -> None:
         folder = self._held(self._folder)
-        self._check_free(folder)
         self._check_wanted()
         try:
-            os.rename(self._part, self._name, src_dir_fd=folder, dst_dir_fd=folder)
+            if not rename_new(folder, self._part, self._name):
+                self._check_free(folder)
+                os.rename(self._part, self._name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
             if not self._is_in_place(folder, status):  # on NFS the reply may be what was lost
                 raise

@@ -217,6 +217,11 @@ def watched(root: Path) -> Iterator[Disk]:
         "rename",
         lambda _, old, new, src_dir_fd, dst_dir_fd: disk.renamed(at(old, src_dir_fd), at(new, dst_dir_fd)),
     )
+    instead(
+        "rename_new",
+        lambda done, folder, old, new: disk.renamed(at(old, folder), at(new, folder)) if done else None,
+        module=local_hidden,
+    )
     instead("unlink", lambda _, path, dir_fd=None: disk.removed(at(path, dir_fd)))
     instead("rmdir", lambda _, path, dir_fd=None: disk.removed(at(path, dir_fd)))
     instead("fsync", lambda _, descriptor: disk.synced(os.readlink(f"/proc/self/fd/{descriptor}")))

@@ -32,6 +32,7 @@ from fileflow_async.storage import local_files, local_hidden, local_root, local_
 from fileflow_async.storage.local import LocalStorage
 from fileflow_async.storage.local_stream import BATCH
 from fileflow_async.storage.protocol import PIECE, Listing
+from fileflow_async.storage.renameat2 import rename_new
 from fileflow_async.testing.storage_contract import StorageContract, eventually
 from tests.crash.tally import how_many
 
@@ -70,12 +71,13 @@ class TestLocalStorage(StorageContract):
 
 
 class TestLocalStorageThatWalks(TestLocalStorage):
-    """The same, where the system cannot open a folder in one call: from the root on, one after another."""
+    """The same, where the system cannot open or rename in one call: it looks, one step after another."""
 
     @pytest.fixture
     async def storage(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalStorage]:
         for module in (local_root, local_hidden):
             monkeypatch.setattr(module, "open_straight", lambda *_: None)
+        monkeypatch.setattr(local_hidden, "rename_new", lambda *_: False)
         self.folder = tmp_path
         async with LocalStorage(tmp_path) as storage:
             yield storage
@@ -488,6 +490,7 @@ async def test_a_lost_reply_to_the_rename_is_no_failure(
         rename(*args, **kwargs)
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
+    monkeypatch.setattr(local_hidden, "rename_new", lambda *_: False)
     monkeypatch.setattr(os, "rename", lose_reply)
     await local.put("d/x", b"1")
     assert await local.read("d/x") == b"1"
@@ -497,6 +500,7 @@ async def test_a_failed_rename_publishes_nothing(
     local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stands in the place, if anything, is not ours."""
+    monkeypatch.setattr(local_hidden, "rename_new", lambda *_: False)
     monkeypatch.setattr(os, "rename", _failing(errno.EIO))
     with pytest.raises(
         TargetWriteError, match=r"^cannot write '.*/d/x': .*; nothing was published$"
@@ -504,6 +508,25 @@ async def test_a_failed_rename_publishes_nothing(
         await local.put("d/x", b"1")
     assert caught.value.errno == errno.EIO
     assert await aside(_files, folder) == []
+
+
+@pytest.mark.parametrize("in_one_call", [True, False])
+async def test_what_came_to_be_there_meanwhile_stays(
+    local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch, in_one_call: bool
+) -> None:
+    """Even of somebody who knows nothing of hidden names."""
+    if not in_one_call:
+        monkeypatch.setattr(local_hidden, "rename_new", lambda *_: False)
+
+    async def create() -> None:
+        async with local.create("d/x") as sink:
+            await sink.write(b"1")
+            await aside(_plant, folder / "d/x", b"2")
+
+    with pytest.raises(TargetSupersededError):
+        await create()
+    assert await local.read("d/x") == b"2"
+    assert await aside(_files, folder) == ["d/x"]
 
 
 async def test_a_rename_that_another_overtook_is_not_taken_for_ours(
@@ -515,6 +538,7 @@ async def test_a_rename_that_another_overtook_is_not_taken_for_ours(
         _plant(folder / "d/x", b"2")
         raise OSError(errno.EIO, "Input/output error")
 
+    monkeypatch.setattr(local_hidden, "rename_new", lambda *_: False)
     monkeypatch.setattr(os, "rename", overtake)
     with pytest.raises(TargetWriteError):
         await local.put("d/x", b"1")
@@ -1175,7 +1199,7 @@ async def _is_let_go(folder: Path) -> bool:
 def _spy(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
     """Note what is synced, made and renamed, with the paths that the descriptors stand for."""
     events: list[str] = []
-    sync, make, rename = os.fsync, os.mkdir, os.rename
+    sync, make, rename = os.fsync, os.mkdir, rename_new
 
     def spy_sync(descriptor: int) -> None:
         events.append(f"fsync {os.path.relpath(os.readlink(f'/proc/self/fd/{descriptor}'), folder)}")
@@ -1185,13 +1209,13 @@ def _spy(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[str]:
         make(path, *args, **kwargs)
         events.append(f"mkdir {path}")
 
-    def spy_rename(source: str, target: str, **kwargs: Any) -> None:
-        rename(source, target, **kwargs)
+    def spy_rename(below: int, source: str, target: str) -> bool:
         events.append(f"rename {source} {target}")
+        return rename(below, source, target)
 
     monkeypatch.setattr(os, "fsync", spy_sync)
     monkeypatch.setattr(os, "mkdir", spy_make)
-    monkeypatch.setattr(os, "rename", spy_rename)
+    monkeypatch.setattr(local_hidden, "rename_new", spy_rename)
     return events
 
 

@@ -302,18 +302,19 @@ async def test_a_write_that_nobody_waits_for_is_taken_back_before_its_name(
     local: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate, how: str, where: str
 ) -> None:
     """Up to the rename; from there on it may have been seen, and stays, whole."""
-    held = getattr(os, where)
+    module, name = (local_hidden, "rename_new") if where == "rename" else (os, where)
+    held = getattr(module, name)
 
-    def hold(*args: Any, **kwargs: Any) -> None:
+    def hold(*args: Any) -> Any:
         gate.wait()
-        held(*args, **kwargs)
+        return held(*args)
 
     async def create() -> None:
         async with local.create("d/x") as sink:
             await sink.write(b"1")
 
     await aside((tmp_path / "d").mkdir)
-    monkeypatch.setattr(os, where, hold)
+    monkeypatch.setattr(module, name, hold)
     writing = asyncio.ensure_future(local.put("d/x", b"1") if how == "put" else create())
     await gate.reached()
     writing.cancel()
