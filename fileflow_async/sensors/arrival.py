@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from fileflow_async.arrival_rules import Rules
 from fileflow_async.errors import FileflowError, TargetSupersededError
-from fileflow_async.sensors.waiting import WaitingSensor
+from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
 from fileflow_async.storage.search import Search
 from fileflow_async.templates import has_template
 
@@ -55,7 +55,13 @@ class ArrivalSensorAsync(WaitingSensor):
             whole folder, such as `_SUCCESS`. Templated.
         on_arriving: What further files do that are new or change when there are enough: `wait` for them, or
             `skip` them. A folder where files come without end needs `skip`.
-        kwargs: As for `WaitingSensor`.
+        deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
+        poke_interval: How often to look at least, in seconds or as a timedelta; by default `[fileflow]
+            poke_interval`.
+        timeout: How long to wait in all, in seconds or as a timedelta, however often the wait is deferred; by
+            default Airflow's `[sensors] default_timeout`.
+        kwargs: As for any sensor. `soft_fail` skips when the time is over, and only then; `never_fail` skips
+            whatever happens. `execution_timeout` ends the wait in every mode; then the task is retried.
     """
 
     template_fields: Sequence[str] = ("path", "pattern", "conn_id", "done_file")
@@ -74,9 +80,13 @@ class ArrivalSensorAsync(WaitingSensor):
         min_count: int = 1,
         done_file: str | None = None,
         on_arriving: Literal["wait", "skip"] = "wait",
+        deferrable: bool = True,
+        poke_interval: Span = None,
+        timeout: Span = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**spans(poke_interval, timeout), **kwargs)
+        self.deferrable = deferrable
         self.path = path
         self.pattern = pattern
         self.conn_id = conn_id

@@ -14,7 +14,7 @@ from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
 from fileflow_async.operators.dive import DiveOperator, result_of
-from fileflow_async.sensors.waiting import WaitingSensor
+from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
 from fileflow_async.triggers.start import BACKSTOP, SLOT_TEMPLATE
 
 if TYPE_CHECKING:  # ADR 0030
@@ -48,7 +48,14 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             start where the data is hardly ever there already, and it costs: no `on_execute_callback`, no
             queue of the task's own, no mapped task, no templates in dependencies, no `map_index="all"` and no
             `newer_than`.
-        kwargs: As for `DiveOperator` and `WaitingSensor`.
+        deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
+        poke_interval: How often to look at least, in seconds or as a timedelta; by default `[fileflow]
+            poke_interval`.
+        timeout: How long to wait in all, in seconds or as a timedelta, however often the wait is deferred; by
+            default Airflow's `[sensors] default_timeout`.
+        kwargs: As for `DiveOperator` and any sensor. `soft_fail` skips when the time is over, and only then;
+            `never_fail` skips whatever happens. `execution_timeout` ends the wait in every mode; then the
+            task is retried.
     """
 
     template_fields: Sequence[str] = ("op_args", "op_kwargs", "slot")
@@ -66,9 +73,13 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         on_corrupt: Policy = "fail",
         on_abandoned: Policy = "wait",
         start_from_trigger: bool = False,
+        deferrable: bool = True,
+        poke_interval: Span = None,
+        timeout: Span = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**spans(poke_interval, timeout), **kwargs)
+        self.deferrable = deferrable
         self.python_object = python_object
         self.python_method = python_method
         self.op_args = op_args

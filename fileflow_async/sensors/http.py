@@ -18,7 +18,7 @@ from fileflow_async.operators.request import RequestOperator
 from fileflow_async.operators.tries import assignment
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.ended import check_ready
-from fileflow_async.sensors.waiting import WaitingSensor
+from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.templates import has_template
 from fileflow_async.triggers.http import HttpTrigger
@@ -81,8 +81,13 @@ class HttpSensorAsync(RequestOperator, WaitingSensor):
         max_size: How many bytes a body may have when it is unpacked, where it has a say; 1 MiB by default.
         max_redirects: How many redirects are followed: within the origin, or without credentials to the
             `redirect_hosts` of the connection.
-        poke_interval: How often to look; by default every 60 s.
-        kwargs: As for `DiveOperator` and `WaitingSensor`.
+        deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
+        poke_interval: How often to look at least, in seconds or as a timedelta; by default every 60 s.
+        timeout: How long to wait in all, in seconds or as a timedelta, however often the wait is deferred; by
+            default Airflow's `[sensors] default_timeout`.
+        kwargs: As for `DiveOperator` and any sensor. `soft_fail` skips when the time is over, and only then;
+            `never_fail` skips whatever happens. `execution_timeout` ends the wait in every mode; then the
+            task is retried.
     """
 
     template_fields: Sequence[str] = (
@@ -115,10 +120,13 @@ class HttpSensorAsync(RequestOperator, WaitingSensor):
         op_kwargs: Mapping[str, Any] | None = None,
         request_timeout: float = 30.0,
         max_size: int = 1 << 20,
-        poke_interval: Any = 60.0,
+        deferrable: bool = True,
+        poke_interval: Span = 60.0,
+        timeout: Span = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        super().__init__(**spans(poke_interval, timeout), **kwargs)
+        self.deferrable = deferrable
         self.ok_status = ok_status
         self.wait_status = wait_status
         self.fail_status = fail_status

@@ -41,35 +41,35 @@ class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
     """The deadline came before what was waited for; Airflow does not retry it."""
 
 
+Span = timedelta | float | None
+
+
+def spans(poke_interval: Span, timeout: Span) -> dict[str, Any]:
+    """Return what Airflow's sensors are to be told of time, in seconds: what is not given is configured.
+
+    Raises:
+        ConfigError: One of them cannot be meant.
+    """
+    limit = default_timeout() if timeout is None else check_seconds(timeout)
+    interval = configured_poke_interval() if poke_interval is None else check_poke_interval(poke_interval)
+    # None is not Airflow's default of a timeout before 3.3.
+    return {"poke_interval": interval} if limit is None else {"poke_interval": interval, "timeout": limit}
+
+
 class WaitingSensor(EngineOperator, BaseSensorOperator):
     """A sensor that looks before it waits, and waits without a worker slot unless it is told to hold one.
 
-    Args:
+    It has no constructor, which would cost each task what Airflow puts around it: ADR 0030. Each sensor takes
+    the three arguments itself, which reach Airflow by way of `spans`.
+
+    Attributes:
         deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
-        poke_interval: How often to look at least, in seconds or as a timedelta; by default `[fileflow]
-            poke_interval`.
-        timeout: How long to wait in all, in seconds or as a timedelta, however often the wait is deferred; by
-            default Airflow's `[sensors] default_timeout`.
-        kwargs: As for any sensor. `soft_fail` skips when the time is over, and only then; `never_fail` skips
-            whatever happens. `execution_timeout` ends the wait in every mode; then the task is retried.
+        poke_interval: How often to look at least, in seconds.
+        timeout: How long to wait in all, in seconds, however often the wait is deferred.
     """
 
+    deferrable: bool
     is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal
-
-    def __init__(
-        self,
-        *,
-        deferrable: bool = True,
-        poke_interval: timedelta | float | None = None,
-        timeout: timedelta | float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        limit = default_timeout() if timeout is None else check_seconds(timeout)
-        if limit is not None:  # None is not Airflow's default before 3.3
-            kwargs["timeout"] = limit
-        interval = configured_poke_interval() if poke_interval is None else check_poke_interval(poke_interval)
-        super().__init__(poke_interval=interval, **kwargs)
-        self.deferrable = deferrable
 
     @abstractmethod
     def look(self, context: Context) -> "WaitEvent | None":
