@@ -60,6 +60,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
 
     template_fields: Sequence[str] = ("op_args", "op_kwargs", "slot")
     ui_color = "#d8ecf3"
+    slot = SLOT_TEMPLATE  # filled in where the task starts: nothing else tells the triggerer
 
     def __init__(
         self,
@@ -88,7 +89,6 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             when=when, on_empty=on_empty, on_corrupt=on_corrupt, on_abandoned=on_abandoned
         )
         self._check()
-        self.slot = SLOT_TEMPLATE  # filled in where the task starts: nothing else tells the triggerer
         if start_from_trigger:
             self.start_from_trigger = True
             self.start_trigger_args = self._start()

@@ -56,17 +56,18 @@ def spans(poke_interval: Span, timeout: Span) -> dict[str, Any]:
     return {"poke_interval": interval} if limit is None else {"poke_interval": interval, "timeout": limit}
 
 
-class WaitingSensor(EngineOperator, BaseSensorOperator):
+class WaitingSensor(BaseSensorOperator, EngineOperator):
     """A sensor that looks before it waits, and waits without a worker slot unless it is told to hold one.
 
-    It has no constructor, which would cost each task what Airflow puts around it: ADR 0030. Each sensor takes
-    the three arguments itself, which reach Airflow by way of `spans`.
+    It has no constructor, which would cost each task what Airflow puts around it. Airflow also does so where
+    the constructor is not that of the first base. Each sensor takes the three arguments itself, and tells
+    Airflow by way of `spans`.
 
     Attributes:
         deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
         poke_interval: How often to look at least, in seconds.
         timeout: How long to wait in all, in seconds, however often the wait is deferred.
-    """
+    """  # ADR 0030
 
     deferrable: bool
     is_in_doubt = False  # whether a look showed what takes several to settle: damage, a refusal

@@ -132,6 +132,20 @@ def test_what_is_derived_of_both_has_the_arguments_of_both() -> None:
     assert called == ["me", "me"]
 
 
+def test_few_constructors_make_a_sensor() -> None:
+    """Airflow wraps each, also one that it only takes to be another: a file of a hundred sensors feels it."""
+    assert [
+        kind.__name__
+        for kind in DiveSensorAsync.__mro__
+        if hasattr(vars(kind).get("__init__"), "__wrapped__")
+    ] == [
+        "DiveSensorAsync",
+        "DiveOperator",
+        "BaseSensorOperator",
+        "BaseOperator",
+    ]
+
+
 @pytest.mark.parametrize("kind", [DiveSensorAsync, RequestOperator, HttpSensorAsync])
 def test_what_dives_is_a_dive_operator(kind: type) -> None:
     """So that a policy of a cluster can tell."""
