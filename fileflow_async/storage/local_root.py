@@ -115,7 +115,8 @@ class Root:
         try:
             return self._enter(parts, _LIST if listing else _PASS)
         except FileNotFoundError:
-            os.close(self.open())  # or it is the root that is missing
+            if not os.path.isdir(self._real):
+                os.close(self.open())  # which says that it is the root that is missing
             raise
 
     def _enter(self, parts: Sequence[str], flags: int) -> int:
