@@ -12,10 +12,10 @@ if TYPE_CHECKING:  # ADR 0030
     from fileflow_async.target import Slot, Target
     from fileflow_async.target_set import TargetSet
 
+    MapIndex = int | Sequence[int] | Literal["all"] | None
     AnySlot = Slot | str | Sequence[Slot | str] | None
 
 ALL = "all"
-MapIndex = int | Sequence[int] | Literal["all"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Dependency:
     dag_id: str | None = None
     name: str | Sequence[str] = OUTPUT
     slot: "AnySlot" = None
-    map_index: MapIndex = None
+    map_index: "MapIndex" = None
     offset: timedelta | Sequence[timedelta] | None = None
     newer_than: datetime | Literal["run"] | None = None
 
