@@ -46,6 +46,7 @@ def test_it_is_a_dry_run_unless_told_otherwise(fileflow: Run, any_store: Planted
 def test_it_can_be_run_again(fileflow: Run, any_store: Planted, old: Path) -> None:
     """What is there already is found by its hash; what is different there stays."""
     fileflow("migrate", str(old), "--copy")
+    assert fileflow("migrate", str(old)).out.endswith("3 files: 3 present\n")  # nothing is left to be copied
     again = fileflow("migrate", str(old), "--copy")
     assert again.code == Exit.OK
     assert again.out.endswith("3 files: 3 present\n")
