@@ -77,7 +77,9 @@ PARTS = {
         "Starting",
         (
             "Each figure is a fresh process's, which finds everything compiled. Neither Airflow itself is "
-            "counted nor are its modules that a DAG file names: the dag-processor has them already."
+            "counted, nor are its modules that a DAG file names, nor what our plugin imports: the "
+            "dag-processor of Airflow 3.3 has all that before it forks a process for a file. Before 3.3 it "
+            "loads no plugins then, and importing our sensors adds 4 to 5 ms to a file."
         ),
     ),
     "resuming": (

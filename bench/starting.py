@@ -3,9 +3,9 @@
     .venv-bench/bin/python bench/starting.py [--quick] [--rounds N] [--only TEXT] [--json FILE]
 
 Each figure is a fresh process's that finds everything compiled, as installed packages are. The dag-processor
-has Airflow imported before it forks for a file, its own modules that the file names among them, and keeps all
-that from the garbage collector: neither is counted. What else the file imports is, for that happens again for
-every file, at every parsing.
+has Airflow imported and plugins loaded before it forks for a file, and the modules of Airflow's own that the
+file names; it keeps all that from the garbage collector, and none of it counts. What else the file imports
+does: that happens again for every file, at every parsing.
 """
 
 import asyncio
@@ -52,9 +52,11 @@ SENSORS = {
 }
 PARSE = """
 import gc, importlib, sys, time
-import airflow.sdk, airflow.dag_processing.processor
+import airflow.sdk, airflow.dag_processing.manager
 from airflow.dag_processing.dagbag import DagBag
+from airflow.listeners.listener import get_listener_manager
 from airflow.utils.file import iter_airflow_imports
+get_listener_manager()
 for module in iter_airflow_imports(sys.argv[1]):
     importlib.import_module(module)
 gc.collect()

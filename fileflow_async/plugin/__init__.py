@@ -1,5 +1,7 @@
 """What Airflow loads by its entry point: a page of targets, for reading only."""
 
+import sys
+from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +11,9 @@ from fileflow_async.config import configured
 from fileflow_async.operators.links import PAGE
 
 _PATH = urlsplit(configured("api", "base_url") or "").path.rstrip("/")  # where Airflow itself is mounted
+
+if "airflow.dag_processing.manager" in sys.modules:
+    import_module("fileflow_async.plugin.inherited")
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
