@@ -17,7 +17,7 @@ HEAD = (
     "bench ARGS=--quick` only shows that the scripts work. Contestants take turns within one run, each "
     "figure is the median of its turns, and a line in a bar is the spread from the least to the "
     "most; waiting has had one turn or two, with all numbers of waits (`bench/waiting.py --all`), on "
-    "disk at 1 s in a later run than the rest.\n\n"
+    "disk at 1 s, and for 10,000 at 5 s, in later runs than the rest.\n\n"
     "**Only ratios travel to other machines.** A ratio is that of a contestant to the first one of its "
     "table, in the same turn. These figures are from {machine}. Peers are in the versions that "
     "`bench/constraints.txt` pins. S3 is a small server in memory, in a process of its own, that is "
