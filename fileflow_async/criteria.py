@@ -57,9 +57,9 @@ class Criteria(NamedTuple):  # no dataclass, which costs a DAG file six times as
             if getattr(self, name) not in known:
                 words = ", ".join(repr(word) for word in known)
                 raise ConfigError(f"{name} must be one of {words}, got {quoted(getattr(self, name))}")
-        limits = self.newer_than
-        for limit in limits.values() if isinstance(limits, Mapping) else (limits,):
-            check_moment(limit, "newer_than")
+        if (limits := self.newer_than) is not None:
+            for limit in limits.values() if isinstance(limits, Mapping) else (limits,):
+                check_moment(limit, "newer_than")
 
     def limit(self, name: str) -> float | None:
         """Return from when on a commit of the target of that name counts."""

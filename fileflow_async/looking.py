@@ -7,7 +7,16 @@ from fileflow_async import manifest
 from fileflow_async.errors import FileflowError, TargetCorruptError, TargetNotFoundError
 from fileflow_async.manifest import Manifest
 from fileflow_async.set_status import judge_set, members_of
-from fileflow_async.status import Status, Survey, folder_in_question, judge, judge_folder, only, wanted
+from fileflow_async.status import (
+    Status,
+    Survey,
+    absent,
+    folder_in_question,
+    judge,
+    judge_folder,
+    only,
+    wanted,
+)
 from fileflow_async.storage.protocol import Entry, Storage
 from fileflow_async.target import Reference
 from fileflow_async.target_set import SetKey
@@ -62,18 +71,25 @@ class Looking:
         return {key: seen[key] for key in keys}
 
     async def _states(self, keys: Collection[str]) -> Mapping[str, Status | FileflowError]:
-        listings = await self._storage.list_each([f"{key}/" for key in keys])
-        seen: dict[str, Survey | FileflowError] = {
-            key: listing if isinstance(listing := listings[f"{key}/"], FileflowError) else Survey.of(listing)
-            for key in keys
+        folders = {key: f"{key}/" for key in keys}
+        listings = await self._storage.list_each(list(folders.values()))
+        found = {key: listings[folder] for key, folder in folders.items()}
+        surveys = {
+            key: Survey.of(listing)
+            for key, listing in found.items()
+            if not isinstance(listing, FileflowError) and listing.entries
         }
-        raw = await self._storage.read_each(
-            [record for survey in seen.values() if isinstance(survey, Survey) for record in wanted(survey)]
-        )
-        return {
-            key: await self._sure(self._judge(key, survey, raw)) if isinstance(survey, Survey) else survey
-            for key, survey in seen.items()
-        }
+        records = [record for survey in surveys.values() for record in wanted(survey)]
+        raw = await self._storage.read_each(records) if records else {}
+        seen: dict[str, Status | FileflowError] = {}
+        for key, listing in found.items():
+            if isinstance(listing, FileflowError):
+                seen[key] = listing
+            elif key in surveys:
+                seen[key] = await self._sure(self._judge(key, surveys[key], raw))
+            else:
+                seen[key] = absent(key)
+        return seen
 
     async def history(self, key: str) -> Sequence[Status]:
         """Return every commit of a target that is still kept, the newest first."""

@@ -56,7 +56,7 @@ class _AirflowConfiguration(Protocol):
 def _loaded_airflow() -> _AirflowConfiguration | None:
     """Return Airflow's configuration where the process has it: asking is then a matter of microseconds."""
     for name in ("airflow.configuration", "airflow.sdk.configuration"):
-        if conf := getattr(sys.modules.get(name), "conf", None):
+        if (conf := getattr(sys.modules.get(name), "conf", None)) is not None:
             return conf  # type: ignore[no-any-return]
     return None
 

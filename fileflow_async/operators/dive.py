@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fileflow_async.target import Reference
     from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 
+    Gates = Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]
+
 # Every DAG file pays for the imports above; for those within methods only a task that runs. ADR 0030
 
 _TEMPLATED = ("fileflow_root", "fileflow_conn_id")
@@ -50,6 +52,12 @@ class DiveOperator(EngineOperator):
 
     template_fields: Sequence[str] = _TEMPLATED
     operator_extra_links: Collection[BaseOperatorLink] = (TargetsLink(),)
+    data_dependencies: dict[str, Dependency]
+    fileflow_root: str | None
+    fileflow_conn_id: str | None
+    outputs: tuple[str, ...]
+    gates: "Mapping[str, Sequence[Gate]]"
+    skip_if_committed: bool
     lineage: "Lineage | None" = None
     _storage: "StorageDriver | None" = None
 
@@ -71,17 +79,20 @@ class DiveOperator(EngineOperator):
         fileflow_root: str | None = None,
         fileflow_conn_id: str | None = None,
         outputs: Sequence[str] = (OUTPUT,),
-        gates: "Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]" = (),
+        gates: "Gates" = (),
         skip_if_committed: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.data_dependencies = declared(data_dependencies, task_id=self.task_id)
-        self.fileflow_root = fileflow_root
-        self.fileflow_conn_id = fileflow_conn_id
-        self.outputs = tuple(check_name(name) for name in outputs)
-        self.gates = _gates(gates, self.outputs)
-        self.skip_if_committed = skip_if_committed
+        names = tuple(check_name(name) for name in outputs)
+        vars(self).update(  # past Airflow's __setattr__: ADR 0030
+            data_dependencies=declared(data_dependencies, task_id=self.task_id),
+            fileflow_root=fileflow_root,
+            fileflow_conn_id=fileflow_conn_id,
+            outputs=names,
+            gates=_gates(gates, names),
+            skip_if_committed=skip_if_committed,
+        )
         for upstream in map(operator_in, (data_dependencies or {}).values()):
             if not isinstance(upstream, str | Dependency):
                 self.set_upstream(upstream)
@@ -211,9 +222,7 @@ def result_of(outputs: "Mapping[str, Reference]") -> Any:
     return next(iter(payloads.values())) if len(payloads) == 1 else payloads or None
 
 
-def _gates(
-    given: "Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]", outputs: Sequence[str]
-) -> "Mapping[str, Sequence[Gate]]":
+def _gates(given: "Gates", outputs: Sequence[str]) -> "Mapping[str, Sequence[Gate]]":
     if not given:
         return dict.fromkeys(outputs, ())
     from fileflow_async.gates import Gate

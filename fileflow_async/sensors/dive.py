@@ -1,9 +1,11 @@
 """Wait for the data of other tasks, then work on it."""
 
+import inspect
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
@@ -13,11 +15,13 @@ from fileflow_async.config import Settings
 from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
+from fileflow_async.names import OUTPUT
 from fileflow_async.operators.dive import DiveOperator, result_of
 from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
 from fileflow_async.triggers.start import BACKSTOP, SLOT_TEMPLATE
 
 if TYPE_CHECKING:  # ADR 0030
+    from fileflow_async.operators.dive import Gates
     from fileflow_async.outcome import Outcome, WaitEvent
     from fileflow_async.places import Places
     from fileflow_async.status import Status
@@ -25,6 +29,8 @@ if TYPE_CHECKING:  # ADR 0030
     from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
     from fileflow_async.triggers.file_target import FileTargetTrigger
 
+# The constructor without what Airflow puts around it, which knows no argument that ours does not: ADR 0030
+_DIVE = inspect.unwrap(DiveOperator.__init__)
 _UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
 
 
@@ -60,11 +66,22 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
 
     template_fields: Sequence[str] = ("op_args", "op_kwargs", "slot")
     ui_color = "#d8ecf3"
+    python_object: "type[TaskRunner] | type[AsyncTaskRunner] | None"
+    python_method: str
+    op_args: Sequence[Any]
+    op_kwargs: Mapping[str, Any]
+    criteria: Criteria
     slot = SLOT_TEMPLATE  # filled in where the task starts: nothing else tells the triggerer
 
     def __init__(
         self,
         *,
+        data_dependencies: Mapping[str, Any] | None = None,
+        fileflow_root: str | None = None,
+        fileflow_conn_id: str | None = None,
+        outputs: Sequence[str] = (OUTPUT,),
+        gates: "Gates" = (),
+        skip_if_committed: bool = False,
         python_object: "type[TaskRunner] | type[AsyncTaskRunner] | None" = None,
         python_method: str = "run",
         op_args: Sequence[Any] = (),
@@ -79,14 +96,26 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         timeout: Span = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**spans(poke_interval, timeout), **kwargs)
-        self.deferrable = deferrable
-        self.python_object = python_object
-        self.python_method = python_method
-        self.op_args = op_args
-        self.op_kwargs = op_kwargs or {}
-        self.criteria = Criteria(
-            when=when, on_empty=on_empty, on_corrupt=on_corrupt, on_abandoned=on_abandoned
+        make = super().__init__
+        if getattr(make, "__func__", None) is DiveOperator.__init__:
+            make = partial(_DIVE, self)
+        make(
+            data_dependencies=data_dependencies,
+            fileflow_root=fileflow_root,
+            fileflow_conn_id=fileflow_conn_id,
+            outputs=outputs,
+            gates=gates,
+            skip_if_committed=skip_if_committed,
+            **spans(poke_interval, timeout),
+            **kwargs,
+        )
+        vars(self).update(  # past Airflow's __setattr__: ADR 0030
+            deferrable=deferrable,
+            python_object=python_object,
+            python_method=python_method,
+            op_args=op_args,
+            op_kwargs=op_kwargs or {},
+            criteria=Criteria(when=when, on_empty=on_empty, on_corrupt=on_corrupt, on_abandoned=on_abandoned),
         )
         self._check()
         if start_from_trigger:

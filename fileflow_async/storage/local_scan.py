@@ -5,13 +5,15 @@ import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from itertools import islice
+from itertools import accumulate, islice
 
 from fileflow_async.errors import FileflowError, TargetNameError, quoted
 from fileflow_async.storage.local_errors import translated
 from fileflow_async.storage.local_root import Root, anew, can_be_key, open_below, opened
 from fileflow_async.storage.local_threads import Pulse
 from fileflow_async.storage.protocol import Entry, Listing
+
+_MISSING = (errno.ENOENT, errno.ENAMETOOLONG)  # what has a name that cannot be is not there
 
 
 class Scan:
@@ -31,6 +33,7 @@ class Scan:
         self._shallow = shallow
         self._pulse = pulse
         self._at = self._folder  # what is looked at now, for errors
+        self.is_missing = False
 
     def listing(self, limit: int | None = None) -> Listing:
         """Return the entries, at most so many; a folder that does not exist has none."""
@@ -48,7 +51,8 @@ class Scan:
         except FileflowError:  # the root itself is not there
             raise
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            if error.errno in _MISSING:
+                self.is_missing = True
                 return ()
             raise
         with opened(folder), closing(self._walk(folder, self._base, self._stem)) as entries:
@@ -112,6 +116,39 @@ class Scan:
             return False
 
 
+class _Gaps:
+    """Folders that were found missing: nothing below them needs to be looked for in the same look.
+
+    Most that is waited for belongs to runs that have not begun, whose folders are missing as a whole.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._there: set[str] = set()
+        self._missing: set[str] = set()
+
+    def hold(self, folder: str) -> bool:
+        """Tell whether a folder lies below one that was found missing."""
+        while folder := folder.rpartition("/")[0]:
+            if folder in self._missing:
+                return True
+        return False
+
+    def widen(self, folder: str) -> None:
+        """See which is the first on the way to a missing folder that is missing itself."""
+        *parents, _ = folder.split("/")
+        for path in accumulate(parents, "{}/{}".format):
+            if path in self._there:
+                continue
+            try:
+                os.close(self._root.enter(path.split("/")))
+            except OSError as error:
+                if error.errno in _MISSING:
+                    self._missing.add(path)
+                return
+            self._there.add(path)
+
+
 def list_each(root: Root, folders: Iterable[str], pulse: Pulse) -> Mapping[str, Listing | FileflowError]:
     """Return a shallow listing of each folder, or what is wrong with it.
 
@@ -120,11 +157,18 @@ def list_each(root: Root, folders: Iterable[str], pulse: Pulse) -> Mapping[str, 
     """
     root.check()
     found: dict[str, Listing | FileflowError] = {}
+    gaps = _Gaps(root)
     for folder in folders:
         try:
             if not folder.endswith("/"):
                 raise TargetNameError(f"{quoted(folder)} is not a folder's key: it must end in '/'")
-            found[folder] = Scan(root, folder, shallow=True, pulse=pulse).listing()
+            if gaps.hold(folder.removesuffix("/")):
+                found[folder] = Listing((), time.time())
+                continue
+            scan = Scan(root, folder, shallow=True, pulse=pulse)
+            found[folder] = scan.listing()
+            if scan.is_missing:
+                gaps.widen(folder.removesuffix("/"))
         except FileflowError as error:
             found[folder] = error
     return found

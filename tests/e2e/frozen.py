@@ -16,15 +16,19 @@ def run(team: Team) -> None:
     """Stop a triggerer under its waits; commit when the other has them, and let the first one go on."""
     account = team.account
     account.begin(f"a triggerer hangs under {planted.COUNT} waits and wakes up when others have them")
+    stopped, other = TRIGGERERS
+    team.airflow.kill(other, signal.SIGSTOP)  # Airflow gives waits to whoever asks first, perhaps all of them
     planted.begin(team, DAG)
-    team.until(lambda: _are_shared(team), "both triggerers wait for some of them")
-    team.airflow.kill(TRIGGERERS[0], signal.SIGSTOP)
-    account.note(f"one of two is stopped: they wait for {' and '.join(map(str, _owners(team).values()))}")
-    team.until(lambda: list(_owners(team).values()) == [planted.COUNT], "the other has all of them")
+    team.until(lambda: _owners(team).total() == planted.COUNT, "a triggerer has all of them")
+    [first] = _owners(team)
+    team.airflow.kill(other, signal.SIGCONT)
+    team.airflow.kill(stopped, signal.SIGSTOP)
+    account.note("it is stopped")
+    team.until(lambda: _are_of_another(team, first), "the other has all of them")
     planted.commit(team, DAG)
-    before = _oversleeps(team)
-    team.airflow.kill(TRIGGERERS[0], signal.SIGCONT)
-    team.until(lambda: _oversleeps(team) > before, "it wakes up")
+    before = _oversleeps(team, stopped)
+    team.airflow.kill(stopped, signal.SIGCONT)
+    team.until(lambda: _oversleeps(team, stopped) > before, "it wakes up")
     account.note("it wakes up, with triggers that are no longer its own")
     deadline = time.monotonic() + AWAKE
     team.until(lambda: time.monotonic() > deadline, "it had time to make mistakes")
@@ -32,9 +36,9 @@ def run(team: Team) -> None:
     planted.check(team, DAG)
 
 
-def _are_shared(team: Team) -> bool:
+def _are_of_another(team: Team, triggerer: int) -> bool:
     owners = _owners(team)
-    return len(owners) == len(TRIGGERERS) and owners.total() == planted.COUNT
+    return owners[triggerer] == 0 and owners.total() == planted.COUNT
 
 
 def _owners(team: Team) -> Counter[int]:
@@ -42,6 +46,6 @@ def _owners(team: Team) -> Counter[int]:
     return Counter(task.triggerer for task in planted.deferred(team, DAG) if task.triggerer is not None)
 
 
-def _oversleeps(team: Team) -> int:
-    """Return how many times it has noticed that its event loop stood still."""
-    return len(grep(team.airflow.log(TRIGGERERS[0]), "async thread was blocked"))
+def _oversleeps(team: Team, name: str) -> int:
+    """Return how many times a triggerer has noticed that its event loop stood still."""
+    return len(grep(team.airflow.log(name), "async thread was blocked"))

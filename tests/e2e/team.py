@@ -26,6 +26,7 @@ Answer = TypeVar("Answer")
 BUCKET = "lake"
 SLOTS = 4  # of two workers together
 TABLES, WAITS = 5, 5  # tables on each storage, and waits for each of them
+CAPACITY = 40  # waits of a triggerer, fewer than one DAG has: else one of two may get all of them
 FEW = 2  # waits for each of the tables, where it is not about their number
 MIB = 1024 * 1024
 LONG = 48  # MiB of a long write
@@ -48,7 +49,7 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
     "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
-    **dict.fromkeys(TRIGGERERS, ("triggerer", "--skip-serve-logs")),
+    **dict.fromkeys(TRIGGERERS, ("triggerer", "--skip-serve-logs", "--capacity", str(CAPACITY))),
     **{name: _worker(name) for name in WORKERS},
 }
 

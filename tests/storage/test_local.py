@@ -946,6 +946,50 @@ async def test_a_folder_s_key_ends_in_a_slash(local: LocalStorage) -> None:
     assert isinstance(found["d/"], Listing)
 
 
+async def test_folders_are_listed_together_as_one_by_one(local: LocalStorage, folder: Path) -> None:
+    """What lies below a folder that is missing is not looked for, and still every answer is the same."""
+
+    def plant() -> None:
+        for there in ("a/r1/t1/out", "a/r1/t2", "a/r2", "b"):
+            (folder / there).mkdir(parents=True)
+        (folder / "a/r1/t1/out/x").write_bytes(b"1")
+        (folder / "a/file").write_bytes(b"1")
+        (folder / "a/link").symlink_to(folder / "a/r1")
+        (folder / "a/astray").symlink_to(folder / "nowhere")
+
+    await aside(plant)
+    runs = ("a/r1", "a/r2", "a/r3", "a/" + "n" * 300, "a/file", "a/link", "a/astray", "b", "c", "..", "a//r1")
+    folders = [f"{run}/{task}/out/" for run in runs for task in ("t1", "t2", "t3")]
+    together = await local.list_each([*folders, "c/", "c/d/", "a/r3/"])
+    for each, found in together.items():
+        try:
+            alone: object = (await local.list(each, shallow=True)).entries
+        except FileflowError as error:
+            alone = repr(error)
+        assert (found.entries if isinstance(found, Listing) else repr(found)) == alone, each
+    assert [each for each, found in together.items() if isinstance(found, Listing) and found.entries] == [
+        "a/r1/t1/out/"
+    ]
+    assert isinstance(together["a/link/t1/out/"], TargetAccessError)
+
+
+async def test_a_run_that_has_not_begun_is_looked_for_once(
+    local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of its tasks somebody waits for."""
+    await aside((folder / "dag").mkdir)
+    opened: list[str] = []
+
+    def enter(root: local_root.Root, parts: Sequence[str], *, listing: bool = False) -> int:
+        opened.append("/".join(parts))
+        return real(root, parts, listing=listing)
+
+    real = local_root.Root.enter
+    monkeypatch.setattr(local_root.Root, "enter", enter)
+    await local.list_each([f"dag/run/task{number}/output/" for number in range(50)])
+    assert opened == ["dag/run/task0/output", "dag", "dag/run"]
+
+
 @pytest.mark.slow
 async def test_a_folder_of_many_objects_is_listed_beside_the_loop(tmp_path: Path) -> None:
     """The listing of a hundred thousand takes a second or so, and the loop hardly notices."""
