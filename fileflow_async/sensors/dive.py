@@ -41,6 +41,8 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
     that of what this commits, as of a `DivePythonOperator`.
 
     Args:
+        data_dependencies: Whose data to wait for; see `DiveOperator`, also for `fileflow_root`,
+            `fileflow_conn_id`, `outputs`, `gates` and `skip_if_committed`.
         python_object: A `TaskRunner` or `AsyncTaskRunner` class whose logic runs once the data is there.
         python_method: The method that is the logic, sync or async.
         op_args: Positional arguments of the method; templated.

@@ -11,7 +11,7 @@ from fileflow_async.storage.inotify import GONE, Inotify
 from fileflow_async.storage.mounts import is_of_this_machine
 
 _BURST = 0.02  # seconds for which changes are gathered: a commit makes several, and many may come at once
-_GLANCE = 1.0  # seconds until it is looked whether the program has ended
+_GLANCE = 2.0  # seconds until it is looked whether the program has ended
 _RETRY = 5.0  # seconds between attempts to watch what could not be watched
 
 log = getLogger(__name__)

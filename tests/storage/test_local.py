@@ -990,6 +990,24 @@ async def test_a_run_that_has_not_begun_is_looked_for_once(
     assert opened == ["dag/run/task0/output", "dag", "dag/run"]
 
 
+async def test_what_cannot_be_entered_is_not_taken_for_missing(
+    local: LocalStorage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it comes to be so while it is looked how much is missing: the others have answers of their own."""
+    await aside((folder / "dag/run/task1").mkdir, parents=True)
+    await aside((folder / "dag/run/task1/x").write_bytes, b"1")
+
+    def enter(root: local_root.Root, parts: Sequence[str], *, listing: bool = False) -> int:
+        if list(parts) == ["dag"]:
+            raise PermissionError(errno.EACCES, "away")
+        return real(root, parts, listing=listing)
+
+    real = local_root.Root.enter
+    monkeypatch.setattr(local_root.Root, "enter", enter)
+    found = await local.list_each(["dag/run/task0/", "dag/run/task1/"])
+    assert [isinstance(each, Listing) and len(each.entries) for each in found.values()] == [0, 1]
+
+
 @pytest.mark.slow
 async def test_a_folder_of_many_objects_is_listed_beside_the_loop(tmp_path: Path) -> None:
     """The listing of a hundred thousand takes a second or so, and the loop hardly notices."""
