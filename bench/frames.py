@@ -239,9 +239,9 @@ def target_of(format: str, package: str) -> Target:
     return Target(dag_id="bench", task_id=package, slot=slot, name=format)
 
 
-# What takes tens of milliseconds is disturbed by as much: the median of few turns of one and the same case was
-# 0.98 once, and 1.17 another time.
-BRIEF, MANY = 1.5, 41  # seconds of a turn, and how many of such a one are taken
+# What takes tens of milliseconds is disturbed by as much: of a few turns the median of the same case was 0.98
+# once, and 1.17 another time.
+BRIEF, MANY = 0.7, 41  # seconds of a turn, and how many of such a one are taken
 ORDER = ("ours write", "plain write", "hash", "ours read", "plain read")  # of every second turn
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from large import Unhashed
 from racing import MIB, Contestant, Lap, Race, Watch, rate, run
 from servers import (
     BUCKET,
@@ -31,6 +33,7 @@ from servers import (
 )
 from small import KEY, commit
 
+from fileflow_async import reading
 from fileflow_async.storage.protocol import PIECE
 
 AT_ONCE = 8
@@ -158,6 +161,7 @@ class Large:
         contestants: dict[str, tuple[Opened, One]] = {
             "limit: aiobotocore, ranges of 8 MiB, four at once": (bare_client, in_ranges),
             "TargetStore (verified)": (our_store, read_in_pieces),
+            "TargetStore, hash left out": (our_store, read_unhashed),
             "s3fs": (s3fs_system, lambda system, key, _: system._cat_file(f"{BUCKET}/{key}")),
             "obstore": (lambda server: as_it_is(obstore_bucket(server)), get_obstore),
             "luigi S3Target": (
@@ -245,6 +249,11 @@ async def read_in_pieces(store: Any, key: str, _: bytes) -> None:
     async with store.open(key) as pieces:
         async for _piece in pieces:
             pass
+
+
+async def read_unhashed(store: Any, key: str, data: bytes) -> None:
+    with patch.object(reading, "Digest", Unhashed), patch.object(reading.Piece, "check"):
+        await read_in_pieces(store, key, data)
 
 
 async def get_obstore(bucket: Any, key: str, _: bytes) -> None:

@@ -15,9 +15,10 @@ HEAD = (
     "What the package costs, beside others that do a part of the same, and beside what the machine can "
     "do at all. `make bench` repeats it all in half an hour at most and writes this page; `make "
     "bench ARGS=--quick` only shows that the scripts work. Contestants take turns within one run, each "
-    "figure is the median of its turns, and a line in a bar is the spread from the least to the "
-    "most; waiting has had one turn or two, with all numbers of waits (`bench/waiting.py --all`), on "
-    "disk at 1 s, and for 10,000 at 5 s, in later runs than the rest.\n\n"
+    "figure is the median of its turns, of which frames that take tens of milliseconds have more, and a "
+    "line in a bar is the spread from the least to the most. Waiting has had one turn or two, with all "
+    "numbers of waits (`bench/waiting.py --all`); those of 10,000 on disk are of a later run than the "
+    "others.\n\n"
     "**Only ratios travel to other machines.** A ratio is that of a contestant to the first one of its "
     "table, in the same turn. These figures are from {machine}. Peers are in the versions that "
     "`bench/constraints.txt` pins. S3 is a small server in memory, in a process of its own, that is "
@@ -64,7 +65,8 @@ PARTS = {
         (
             "Five requests make a commit: two looks, the data, the record, the announcement. Prices are"
             " S3's public ones: $0.005 for 1,000 of PUT, POST and LIST, $0.0004 for 1,000 of GET and "
-            "HEAD."
+            "HEAD. The server runs on the same two processors: where they are busy throughout, as when a "
+            "GiB is read, it lacks what hashing takes, half a second a GiB."
         ),
     ),
     "frames": (

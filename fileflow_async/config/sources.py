@@ -15,6 +15,7 @@ def airflow_home() -> Path:
     return Path(_expanded(os.environ.get("AIRFLOW_HOME") or "~/airflow")).absolute()
 
 
+@cache
 def variable(section: str, option: str) -> str:
     """Return the environment variable that sets an option of Airflow's configuration."""
     return f"AIRFLOW__{section.upper()}__{option.upper()}"

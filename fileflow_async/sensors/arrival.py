@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from fileflow_async.arrival_rules import Rules
 from fileflow_async.errors import FileflowError, TargetSupersededError
-from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
+from fileflow_async.sensors.waiting import Span, WaitingSensor, told
 from fileflow_async.storage.search import Search
 from fileflow_async.templates import has_template
 
@@ -85,7 +85,7 @@ class ArrivalSensorAsync(WaitingSensor):
         timeout: Span = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**spans(poke_interval, timeout), **kwargs)
+        super().__init__(**told(poke_interval, timeout, kwargs))
         self.deferrable = deferrable
         self.path = path
         self.pattern = pattern

@@ -17,7 +17,7 @@ from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
 from fileflow_async.names import OUTPUT
 from fileflow_async.operators.dive import DiveOperator, result_of
-from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
+from fileflow_async.sensors.waiting import Span, WaitingSensor, told
 from fileflow_async.triggers.start import BACKSTOP, SLOT_TEMPLATE
 
 if TYPE_CHECKING:  # ADR 0030
@@ -108,8 +108,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
             outputs=outputs,
             gates=gates,
             skip_if_committed=skip_if_committed,
-            **spans(poke_interval, timeout),
-            **kwargs,
+            **told(poke_interval, timeout, kwargs),
         )
         vars(self).update(  # past Airflow's __setattr__: ADR 0030
             deferrable=deferrable,

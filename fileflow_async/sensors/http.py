@@ -18,7 +18,7 @@ from fileflow_async.operators.request import RequestOperator
 from fileflow_async.operators.tries import assignment
 from fileflow_async.outcome import Outcome
 from fileflow_async.sensors.ended import check_ready
-from fileflow_async.sensors.waiting import Span, WaitingSensor, spans
+from fileflow_async.sensors.waiting import Span, WaitingSensor, told
 from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 from fileflow_async.templates import has_template
 from fileflow_async.triggers.http import HttpTrigger
@@ -125,7 +125,7 @@ class HttpSensorAsync(RequestOperator, WaitingSensor):
         timeout: Span = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**spans(poke_interval, timeout), **kwargs)
+        super().__init__(**told(poke_interval, timeout, kwargs))
         self.deferrable = deferrable
         self.ok_status = ok_status
         self.wait_status = wait_status

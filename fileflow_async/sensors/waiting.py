@@ -1,8 +1,9 @@
 """Airflow's contract of a sensor, kept alike whether it is deferred, rescheduled or holds a slot."""
 
+import inspect
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # ADR 0030
 _DOUBT = 75.0  # seconds in which a doubt is settled: a refusal is believed after 60
 # Airflow fails a task that runs again before its scheduler has seen its worker exit: one of two after 2 s.
 _LEAST_PAUSE = 5.0
+_TOLD = inspect.signature(BaseSensorOperator.__init__).parameters.keys() - {"self", "kwargs"}
 
 
 class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
@@ -44,24 +46,36 @@ class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
 Span = timedelta | float | None
 
 
-def spans(poke_interval: Span, timeout: Span) -> dict[str, Any]:
-    """Return what Airflow's sensors are to be told of time, in seconds: what is not given is configured.
+def told(poke_interval: Span, timeout: Span, others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the constructor of Airflow's sensors is to be told.
+
+    What is not given of the two times is configured. Of the other arguments that the constructor has, those
+    that are not given are as the DAG has them by default: nobody else fills them in for it.
+
+    Args:
+        poke_interval: In seconds, or as a timedelta.
+        timeout: The same.
+        others: The arguments that the sensor only hands on, Airflow's `default_args` among them.
 
     Raises:
-        ConfigError: One of them cannot be meant.
+        ConfigError: One of the times cannot be meant.
     """
     limit = default_timeout() if timeout is None else check_seconds(timeout)
     interval = configured_poke_interval() if poke_interval is None else check_poke_interval(poke_interval)
-    # None is not Airflow's default of a timeout before 3.3.
-    return {"poke_interval": interval} if limit is None else {"poke_interval": interval, "timeout": limit}
+    given = dict(others, poke_interval=interval)
+    if limit is not None:  # which is no default of Airflow's before 3.3
+        given["timeout"] = limit
+    if defaults := others.get("default_args"):
+        for name in _TOLD & defaults.keys():
+            given.setdefault(name, defaults[name])
+    return given
 
 
 class WaitingSensor(BaseSensorOperator, EngineOperator):
     """A sensor that looks before it waits, and waits without a worker slot unless it is told to hold one.
 
-    It has no constructor, which would cost each task what Airflow puts around it. Airflow also does so where
-    the constructor is not that of the first base. Each sensor takes the three arguments itself, and tells
-    Airflow by way of `spans`.
+    Its constructor is that of Airflow's sensors, without what Airflow puts around each for every task. Each
+    sensor takes the three arguments itself, and tells that one of them, and of all others, by way of `told`.
 
     Attributes:
         deferrable: Wait in the triggerer. Otherwise in a worker, holding its slot, or by `mode="reschedule"`.
@@ -214,6 +228,10 @@ class WaitingSensor(BaseSensorOperator, EngineOperator):
             if self.never_fail:
                 raise AirflowSkipException(f"skipped, as it never is to fail: {error}") from error
             raise
+
+
+# Assigned, since Airflow would put the same around one that is defined in the class.
+WaitingSensor.__init__ = inspect.unwrap(BaseSensorOperator.__init__)  # type: ignore[method-assign]
 
 
 class WaitTrigger(Protocol):

@@ -48,3 +48,28 @@ def test_other_processes_do_not_import_it(tmp_path: Path) -> None:
     """The API server and the scheduler have no use for it."""
     found = imported_by_a_dag_file("models", tmp_path)
     assert {"fileflow_async.sensors.dive", "fileflow_async.decorators"} <= set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("interval", "remembered"), [(None, 2), ("soon", 0)])
+def test_what_each_sensor_asks_was_asked_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval: str | None, remembered: int
+) -> None:
+    """And a wrong answer keeps nobody from loading the plugin: the sensors complain."""
+    if interval is not None:
+        monkeypatch.setenv("AIRFLOW__FILEFLOW__POKE_INTERVAL", interval)
+    asked = """
+import airflow.dag_processing.manager
+import fileflow_async.plugin
+from fileflow_async.config import sources
+print(sources._remembered.cache_info().currsize)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) == remembered
