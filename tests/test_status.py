@@ -241,7 +241,11 @@ class TestState:
         del storage.calls[:]
         seen = await store.states([place.key for place in places])
         assert list(seen) == [place.key for place in places]
+        assert [each.key for each in seen.values() if isinstance(each, Status)] == list(seen)
         assert storage.calls == ["list_each", "read_each"]
+        del storage.calls[:]
+        await store.states([place.key for place in places[10:]])
+        assert storage.calls == ["list_each"]  # there are no records to read
 
     async def test_a_reference_can_be_looked_at(self, store: TargetStore, target: MakeTarget) -> None:
         """It names a target too."""

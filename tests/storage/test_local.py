@@ -988,6 +988,10 @@ async def test_a_run_that_has_not_begun_is_looked_for_once(
     monkeypatch.setattr(local_root.Root, "enter", enter)
     await local.list_each([f"dag/run/task{number}/output/" for number in range(50)])
     assert opened == ["dag/run/task0/output", "dag", "dag/run"]
+    await aside((folder / "dag/run").mkdir)
+    del opened[:]
+    await local.list_each([f"dag/run/task{number}/output/" for number in range(50)])
+    assert opened.count("dag/run") == opened.count("dag") == 1
 
 
 async def test_what_cannot_be_entered_is_not_taken_for_missing(
