@@ -239,14 +239,13 @@ def target_of(format: str, package: str) -> Target:
     return Target(dag_id="bench", task_id=package, slot=slot, name=format)
 
 
-# What takes tens of milliseconds is disturbed by as much: of a few turns the median of the same case was 0.98
-# once, and 1.17 another time.
-BRIEF, MANY = 0.7, 41  # seconds of a turn, and how many of such a one are taken
+# As many turns as there is time for: of nine the median of one case of 50 ms was 0.98 once, then 1.17.
+SECONDS, LEAST, MOST = 15.0, 3, 41
 ORDER = ("ours write", "plain write", "hash", "ours read", "plain read")  # of every second turn
 
 
 def measured(
-    ours: Ours, values: dict[str, Any], folder: Path, repeat: int, only: str | None
+    ours: Ours, values: dict[str, Any], folder: Path, repeat: int | None, only: str | None
 ) -> Iterator[Row]:
     for (format, package), plain in CASES.items():
         if only not in (None, format, package) or package not in values:
@@ -260,13 +259,14 @@ def measured(
             "plain read": partial(plain.read, path),
             "ours read": partial(ours.read, format, package),
         }
-        turn, turns = 0, repeat
+        turn, turns = 0, repeat or LEAST
         while turn < turns:
             ours.forget(format, package)
             for name in sides if turn % 2 else ORDER:
                 times.setdefault(name, []).append(timed(sides[name]))
-            if turn == 0 and repeat > 1 and sum(took for [(took, _)] in times.values()) < BRIEF:
-                turns = max(repeat, MANY)
+            if turn == 0 and repeat is None:
+                took = sum(seconds for [(seconds, _)] in times.values())
+                turns = max(LEAST, min(MOST, round(SECONDS / took)))
             turn += 1
         for action in ("write", "read"):
             yield row_of(format, package, action, times, path.stat().st_size / 2**20)
@@ -297,13 +297,13 @@ def main() -> None:
     parser.add_argument("--directory", help="where the files go; by default the system's temporary folder")
     given = parser.parse_args()
     rows = given.rows or (10_000 if given.quick else 1_000_000)
-    repeat = given.repeat or (1 if given.quick else 9)  # of 5 the median was 1.9 once, for what takes 1.0
+    repeat = given.repeat or (1 if given.quick else None)
     frame = frame_of(rows)
     table = pa.Table.from_pandas(frame, preserve_index=False)
     values = {"pandas": frame, "polars": pl.DataFrame(table), "pyarrow": table}
     if given.only in (None, "jsonl", "records"):
         values["records"] = table.drop_columns(["moment"]).to_pylist()
-    print(f"{rows:,} rows, medians of {repeat} turns or more, seconds", flush=True)
+    print(f"{rows:,} rows, medians of {repeat or f'{LEAST} to {MOST}'} turns, seconds", flush=True)
     print("format   package  action   plain    hash    ours  ratio    cpu      MiB")
     found = []
     with tempfile.TemporaryDirectory(dir=given.directory) as folder, asyncio.Runner() as runner:

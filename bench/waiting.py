@@ -599,7 +599,7 @@ def main() -> None:
     found = []
     for group in cases(quick=options.quick, everything=options.all):
         if options.only in (name := f"Wait on {group[0].name}"):
-            rows = measured(group, "measure", options.rounds or (1 if options.quick else 2))
+            rows = measured(group, "measure", options.rounds or 1)
             found += races(name, rows, METRICS)
             write(options.json, found)  # it takes long: what there is must not be lost
     for store in PEERS:
