@@ -73,8 +73,8 @@ PARTS = {
         "Frames",
         (
             "A million mixed rows, written and read, beside plain calls of the same library that hash "
-            "the file afterwards, in the same turn: one is no cost at all. Parquet is in 120 turns of a run of "
-            "its own: what takes 50 ms differs from run to run, reading it by polars from 1.03 to 1.16."
+            "the file afterwards, in the same turn: one is no cost at all. Parquet is in 120 turns of a run "
+            "of its own: what takes 50 ms differs from run to run, reading it by polars from 1.03 to 1.16."
         ),
     ),
     "starting": (
