@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from fileflow_async.target import Reference
     from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
 
-    Gates = Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]
-
 # Every DAG file pays for the imports above; for those within methods only a task that runs. ADR 0030
 
 _TEMPLATED = ("fileflow_root", "fileflow_conn_id")
@@ -79,7 +77,7 @@ class DiveOperator(EngineOperator):
         fileflow_root: str | None = None,
         fileflow_conn_id: str | None = None,
         outputs: Sequence[str] = (OUTPUT,),
-        gates: "Gates" = (),
+        gates: "Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]" = (),
         skip_if_committed: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -222,7 +220,9 @@ def result_of(outputs: "Mapping[str, Reference]") -> Any:
     return next(iter(payloads.values())) if len(payloads) == 1 else payloads or None
 
 
-def _gates(given: "Gates", outputs: Sequence[str]) -> "Mapping[str, Sequence[Gate]]":
+def _gates(
+    given: "Sequence[Gate | Check] | Mapping[str, Sequence[Gate | Check]]", outputs: Sequence[str]
+) -> "Mapping[str, Sequence[Gate]]":
     if not given:
         return dict.fromkeys(outputs, ())
     from fileflow_async.gates import Gate

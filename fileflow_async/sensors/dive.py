@@ -8,20 +8,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Context
+from airflow.sdk import BaseSensorOperator, Context
 from airflow.triggers.base import StartTriggerArgs
 
 from fileflow_async.config import Settings
 from fileflow_async.criteria import Criteria, Policy, When
 from fileflow_async.dependency import Dependency
 from fileflow_async.errors import ConfigError, DependencyError, FileflowError, StorageUnavailableError
-from fileflow_async.names import OUTPUT
 from fileflow_async.operators.dive import DiveOperator, result_of
-from fileflow_async.sensors.waiting import Span, WaitingSensor, told
+from fileflow_async.sensors.waiting import Span, WaitingSensor, arguments_of, told
 from fileflow_async.triggers.start import BACKSTOP, SLOT_TEMPLATE
 
 if TYPE_CHECKING:  # ADR 0030
-    from fileflow_async.operators.dive import Gates
     from fileflow_async.outcome import Outcome, WaitEvent
     from fileflow_async.places import Places
     from fileflow_async.status import Status
@@ -29,8 +27,8 @@ if TYPE_CHECKING:  # ADR 0030
     from fileflow_async.task_runner import AsyncTaskRunner, TaskRunner
     from fileflow_async.triggers.file_target import FileTargetTrigger
 
-# The constructor without what Airflow puts around it, which knows no argument that ours does not: ADR 0030
-_DIVE = inspect.unwrap(DiveOperator.__init__)
+_DIVE = inspect.unwrap(DiveOperator.__init__)  # without what Airflow puts around it: ADR 0030
+_TOLD = arguments_of(DiveOperator, BaseSensorOperator)
 _UNKNOWN = sys.maxsize  # targets, where only the run tells how many there are
 
 
@@ -41,8 +39,6 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
     that of what this commits, as of a `DivePythonOperator`.
 
     Args:
-        data_dependencies: Whose data to wait for; see `DiveOperator`, also for `fileflow_root`,
-            `fileflow_conn_id`, `outputs`, `gates` and `skip_if_committed`.
         python_object: A `TaskRunner` or `AsyncTaskRunner` class whose logic runs once the data is there.
         python_method: The method that is the logic, sync or async.
         op_args: Positional arguments of the method; templated.
@@ -78,12 +74,6 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
     def __init__(
         self,
         *,
-        data_dependencies: Mapping[str, Any] | None = None,
-        fileflow_root: str | None = None,
-        fileflow_conn_id: str | None = None,
-        outputs: Sequence[str] = (OUTPUT,),
-        gates: "Gates" = (),
-        skip_if_committed: bool = False,
         python_object: "type[TaskRunner] | type[AsyncTaskRunner] | None" = None,
         python_method: str = "run",
         op_args: Sequence[Any] = (),
@@ -101,15 +91,7 @@ class DiveSensorAsync(DiveOperator, WaitingSensor):
         make = super().__init__
         if getattr(make, "__func__", None) is DiveOperator.__init__:
             make = partial(_DIVE, self)
-        make(
-            data_dependencies=data_dependencies,
-            fileflow_root=fileflow_root,
-            fileflow_conn_id=fileflow_conn_id,
-            outputs=outputs,
-            gates=gates,
-            skip_if_committed=skip_if_committed,
-            **told(poke_interval, timeout, kwargs),
-        )
+        make(**told(poke_interval, timeout, kwargs, _TOLD))
         vars(self).update(  # past Airflow's __setattr__: ADR 0030
             deferrable=deferrable,
             python_object=python_object,

@@ -3,7 +3,7 @@
 import inspect
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -36,7 +36,6 @@ if TYPE_CHECKING:  # ADR 0030
 _DOUBT = 75.0  # seconds in which a doubt is settled: a refusal is believed after 60
 # Airflow fails a task that runs again before its scheduler has seen its worker exit: one of two after 2 s.
 _LEAST_PAUSE = 5.0
-_TOLD = inspect.signature(BaseSensorOperator.__init__).parameters.keys() - {"self", "kwargs"}
 
 
 class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
@@ -46,16 +45,26 @@ class WaitTimeoutError(AirflowSensorTimeout, TargetTimeoutError):
 Span = timedelta | float | None
 
 
-def told(poke_interval: Span, timeout: Span, others: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the constructor of Airflow's sensors is to be told.
+def arguments_of(*kinds: type) -> frozenset[str]:
+    """Return the names of what the constructors of some classes take."""
+    return frozenset().union(*(inspect.signature(kind).parameters for kind in kinds)) - {"kwargs"}
 
-    What is not given of the two times is configured. Of the other arguments that the constructor has, those
-    that are not given are as the DAG has them by default: nobody else fills them in for it.
+
+_OF_SENSORS = arguments_of(BaseSensorOperator)
+
+
+def told(
+    poke_interval: Span, timeout: Span, others: Mapping[str, Any], names: Set[str] = _OF_SENSORS
+) -> dict[str, Any]:
+    """Return what constructors are to be told that are called without what Airflow puts around them.
+
+    What is not given of the two times is configured. What else is not given is as the DAG has it by default.
 
     Args:
         poke_interval: In seconds, or as a timedelta.
         timeout: The same.
         others: The arguments that the sensor only hands on, Airflow's `default_args` among them.
+        names: Those that the constructors take.
 
     Raises:
         ConfigError: One of the times cannot be meant.
@@ -66,7 +75,7 @@ def told(poke_interval: Span, timeout: Span, others: Mapping[str, Any]) -> dict[
     if limit is not None:  # which is no default of Airflow's before 3.3
         given["timeout"] = limit
     if defaults := others.get("default_args"):
-        for name in _TOLD & defaults.keys():
+        for name in names & defaults.keys():
             given.setdefault(name, defaults[name])
     return given
 

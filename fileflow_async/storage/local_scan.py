@@ -21,6 +21,9 @@ class Scan:
 
     A folder that has a link, a FIFO, a socket or a device among the names asked for cannot be listed: to
     leave them out would make a waiter wait for what somebody put out of its reach.
+
+    Attributes:
+        is_missing: Whether the folder was found not to be there.
     """
 
     def __init__(
